@@ -98,7 +98,9 @@ fn kebab(text: &str, longest: usize) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
         && !text.contains("--")
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn printable(text: &str, longest: usize) -> bool {
@@ -236,7 +238,9 @@ mod tests {
 
     #[test]
     fn serde_checks_as_from_str_does() {
-        let error = serde_json::from_str::<AccountId>("\"12\"").unwrap_err().to_string();
+        let error = serde_json::from_str::<AccountId>("\"12\"")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("twelve digits"), "{error}");
     }
 }

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+pub mod compare;
+pub mod ids;
 
 mod corrections;
 mod keywords;

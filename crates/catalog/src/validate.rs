@@ -90,14 +90,27 @@ impl ResourceSchema {
         violations
     }
 
-    /// Whether a message must not show the value at `path`.
-    fn is_secret(&self, path: &PropertyPath) -> bool {
-        const TELLING: [&str; 4] = ["password", "secret", "token", "credential"];
-        self.is_write_only(path)
-            || path.segments().iter().any(|segment| {
-                let segment = segment.to_ascii_lowercase();
-                TELLING.iter().any(|word| segment.contains(word))
-            })
+    /// Whether the value at `path` is a secret by its name: it must be shown nowhere, neither in a message nor in a plan.
+    ///
+    /// That a property cannot be read back does not make it one (an engine version is no secret).
+    #[must_use]
+    pub fn is_secret(&self, path: &PropertyPath) -> bool {
+        const ENDINGS: [&str; 8] = [
+            "password",
+            "secretstring",
+            "authtoken",
+            "clientsecret",
+            "secretkey",
+            "privatekey",
+            "apikeyvalue",
+            "userdata",
+        ];
+        path.segments().iter().any(|segment| {
+            let segment = segment.to_ascii_lowercase();
+            // How a secret is to be generated is no secret.
+            segment != "generatesecretstring"
+                && ENDINGS.iter().any(|ending| segment.ends_with(ending))
+        })
     }
 
     fn explain(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
