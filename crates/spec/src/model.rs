@@ -15,7 +15,10 @@ pub struct Spec {
     /// The version of this file's format.
     pub api_version: ApiVersion,
     /// The platform's name, first part of every name in AWS: `<platform>-<env>`.
-    #[schemars(regex(pattern = r"^[a-z]([a-z0-9]|-[a-z0-9])*$"), length(min = 2, max = 32))]
+    #[schemars(
+        regex(pattern = r"^[a-z]([a-z0-9]|-[a-z0-9])*$"),
+        length(min = 2, max = 32)
+    )]
     pub platform: String,
     /// Whether destroying the environment takes `--confirm <platform>-<env>`. Default: true for `prod`, false otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,7 +248,9 @@ pub struct ControlPlaneLogs {
 }
 
 /// A kind of control-plane log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum ControlPlaneLog {
     /// The API server's.
@@ -555,13 +560,19 @@ pub enum LifecycleRule {
 
 impl Default for Kubernetes {
     fn default() -> Self {
-        Self { version: "1.36".to_owned(), support: SupportType::Standard }
+        Self {
+            version: "1.36".to_owned(),
+            support: SupportType::Standard,
+        }
     }
 }
 
 impl Default for FlowLogs {
     fn default() -> Self {
-        Self { enabled: true, retention_days: 30 }
+        Self {
+            enabled: true,
+            retention_days: 30,
+        }
     }
 }
 
@@ -580,14 +591,22 @@ impl Default for Cluster {
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Self { public: true, private: true, public_cidrs: vec![Ipv4Net::default()] }
+        Self {
+            public: true,
+            private: true,
+            public_cidrs: vec![Ipv4Net::default()],
+        }
     }
 }
 
 impl Default for ControlPlaneLogs {
     fn default() -> Self {
         Self {
-            types: vec![ControlPlaneLog::Api, ControlPlaneLog::Audit, ControlPlaneLog::Authenticator],
+            types: vec![
+                ControlPlaneLog::Api,
+                ControlPlaneLog::Audit,
+                ControlPlaneLog::Authenticator,
+            ],
             retention_days: 90,
         }
     }
@@ -595,13 +614,22 @@ impl Default for ControlPlaneLogs {
 
 impl Default for SystemNodes {
     fn default() -> Self {
-        Self { instance_types: vec!["t3.medium".to_owned()], min: 2, desired: 2, max: 3, disk_gib: 50 }
+        Self {
+            instance_types: vec!["t3.medium".to_owned()],
+            min: 2,
+            desired: 2,
+            max: 3,
+            disk_gib: 50,
+        }
     }
 }
 
 impl Default for Karpenter {
     fn default() -> Self {
-        Self { enabled: true, interruption_queue: true }
+        Self {
+            enabled: true,
+            interruption_queue: true,
+        }
     }
 }
 
@@ -613,7 +641,10 @@ impl Default for Toggle {
 
 impl Default for ExternalSecrets {
     fn default() -> Self {
-        Self { enabled: true, prefixes: Vec::new() }
+        Self {
+            enabled: true,
+            prefixes: Vec::new(),
+        }
     }
 }
 
@@ -643,19 +674,29 @@ impl Default for RabbitMq {
 
 impl Default for Waf {
     fn default() -> Self {
-        Self { enabled: false, rate_limit: 2000 }
+        Self {
+            enabled: false,
+            rate_limit: 2000,
+        }
     }
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { cloud_trail: false, retention_days: 365 }
+        Self {
+            cloud_trail: false,
+            retention_days: 365,
+        }
     }
 }
 
 impl Default for Backup {
     fn default() -> Self {
-        Self { enabled: false, schedule: "cron(0 3 * * ? *)".to_owned(), retention_days: 35 }
+        Self {
+            enabled: false,
+            schedule: "cron(0 3 * * ? *)".to_owned(),
+            retention_days: 35,
+        }
     }
 }
 
