@@ -3,9 +3,17 @@
 //! Everything here is pure: the same graph, state and reads give the same plan, to the byte.
 #![forbid(unsafe_code)]
 
+mod diff;
 pub mod order;
+mod plan;
+mod resolve;
 mod resource;
+mod state;
 mod value;
 
+pub use diff::{Drifted, Inputs, Live, StateLookup, drift, plan, plan_destroy, resolve_properties};
+pub use plan::{Action, Change, FORMAT, Plan, PropertyChange, Replacement, StalePlan, Summary};
+pub use resolve::{Lookup, as_secret, first_unknown, resolve, secrets};
 pub use resource::{Graph, GraphBuilder, GraphError, Lifecycle, Resource, Scope};
+pub use state::{ResourceState, State};
 pub use value::{Attribute, Parameter, Reference, SecretReference, Value};

@@ -1,7 +1,7 @@
 //! Ordering: what comes after what, and which chain of it takes longest.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Puts every key after the ones that it needs; ties in key order, so that the same input gives the same order.
 ///
@@ -20,8 +20,11 @@ pub fn topological<K: Ord + Clone>(needs: &BTreeMap<K, BTreeSet<K>>) -> Result<V
             dependants.entry(need).or_default().push(key);
         }
     }
-    let mut ready: BinaryHeap<Reverse<&K>> =
-        missing.iter().filter(|(_, count)| **count == 0).map(|(key, _)| Reverse(*key)).collect();
+    let mut ready: BinaryHeap<Reverse<&K>> = missing
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(key, _)| Reverse(*key))
+        .collect();
     let mut order = Vec::with_capacity(needs.len());
     while let Some(Reverse(key)) = ready.pop() {
         order.push(key.clone());
@@ -35,7 +38,11 @@ pub fn topological<K: Ord + Clone>(needs: &BTreeMap<K, BTreeSet<K>>) -> Result<V
             }
         }
     }
-    if missing.is_empty() { Ok(order) } else { Err(circle(needs, &missing)) }
+    if missing.is_empty() {
+        Ok(order)
+    } else {
+        Err(circle(needs, &missing))
+    }
 }
 
 /// Walks needs among what could not be ordered until a key comes again: each of those has a need among them.
@@ -49,7 +56,9 @@ fn circle<K: Ord + Clone>(needs: &BTreeMap<K, BTreeSet<K>>, left: &BTreeMap<&K, 
             return circle;
         }
         path.push(key);
-        current = needs.get(key).and_then(|required| required.iter().find(|need| left.contains_key(need)));
+        current = needs
+            .get(key)
+            .and_then(|required| required.iter().find(|need| left.contains_key(need)));
     }
     path.into_iter().cloned().collect()
 }
@@ -65,7 +74,12 @@ pub fn longest_remaining<K: Ord + Clone>(
     for key in order.iter().rev() {
         let total = after.get(key).copied().unwrap_or(0.0) + duration(key);
         after.insert(key.clone(), total);
-        for need in needs.get(key).into_iter().flatten().filter(|need| needs.contains_key(*need)) {
+        for need in needs
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter(|need| needs.contains_key(*need))
+        {
             let longest = after.entry(need.clone()).or_insert(0.0);
             *longest = longest.max(total);
         }
@@ -79,12 +93,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn needs(edges: &[(u8, &[u8])]) -> BTreeMap<u8, BTreeSet<u8>> {
-        edges.iter().map(|(key, required)| (*key, required.iter().copied().collect())).collect()
+        edges
+            .iter()
+            .map(|(key, required)| (*key, required.iter().copied().collect()))
+            .collect()
     }
 
     #[test]
     fn a_circle_is_named() {
-        let error = topological(&needs(&[(0, &[]), (1, &[3, 0]), (2, &[1]), (3, &[2])])).unwrap_err();
+        let error =
+            topological(&needs(&[(0, &[]), (1, &[3, 0]), (2, &[1]), (3, &[2])])).unwrap_err();
         assert_eq!(error, [1, 3, 2, 1]);
     }
 
@@ -94,7 +112,10 @@ mod tests {
         let needs = needs(&[(0, &[]), (1, &[0]), (2, &[0]), (3, &[2])]);
         let order = topological(&needs).unwrap();
         let remaining = longest_remaining(&order, &needs, |key| f64::from(*key) + 1.0);
-        assert_eq!(remaining, BTreeMap::from([(0, 8.0), (1, 2.0), (2, 7.0), (3, 4.0)]));
+        assert_eq!(
+            remaining,
+            BTreeMap::from([(0, 8.0), (1, 2.0), (2, 7.0), (3, 4.0)])
+        );
     }
 
     proptest! {

@@ -136,7 +136,10 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// An empty one.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, resources: Vec::new() }
+        Self {
+            scope,
+            resources: Vec::new(),
+        }
     }
 
     /// The scope that the graph is of.
@@ -178,14 +181,27 @@ impl GraphBuilder {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let order = crate::order::topological(&needs).map_err(|path| vec![GraphError::Cycle { path }])?;
-        Ok(Graph { scope: self.scope, resources, needs, order })
+        let order =
+            crate::order::topological(&needs).map_err(|path| vec![GraphError::Cycle { path }])?;
+        Ok(Graph {
+            scope: self.scope,
+            resources,
+            needs,
+            order,
+        })
     }
 }
 
-fn check_references(resource: &Resource, all: &BTreeMap<Address, Resource>, errors: &mut Vec<GraphError>) {
+fn check_references(
+    resource: &Resource,
+    all: &BTreeMap<Address, Resource>,
+    errors: &mut Vec<GraphError>,
+) {
     if catalog::schema(&resource.type_name).is_none() {
-        errors.push(GraphError::UnknownType { address: resource.address.clone(), type_name: resource.type_name.clone() });
+        errors.push(GraphError::UnknownType {
+            address: resource.address.clone(),
+            type_name: resource.type_name.clone(),
+        });
     }
     let dangling = |to: &Address, place: &str| GraphError::Dangling {
         from: resource.address.clone(),
@@ -197,7 +213,9 @@ fn check_references(resource: &Resource, all: &BTreeMap<Address, Resource>, erro
             Value::Attribute(reference) => match (all.get(&reference.to), &reference.attribute) {
                 (None, _) => errors.push(dangling(&reference.to, name)),
                 (Some(target), Attribute::Property(path)) => {
-                    if catalog::schema(&target.type_name).is_some_and(|schema| !schema.has_property(path)) {
+                    if catalog::schema(&target.type_name)
+                        .is_some_and(|schema| schema.property(path).is_none())
+                    {
                         errors.push(GraphError::UnknownAttribute {
                             from: resource.address.clone(),
                             to: reference.to.clone(),
@@ -232,7 +250,13 @@ fn check_references(resource: &Resource, all: &BTreeMap<Address, Resource>, erro
 impl Resource {
     /// A managed resource that nothing but its properties orders.
     pub fn new(address: Address, type_name: TypeName, properties: BTreeMap<String, Value>) -> Self {
-        Self { address, type_name, properties, depends_on: BTreeSet::new(), lifecycle: Lifecycle::Managed }
+        Self {
+            address,
+            type_name,
+            properties,
+            depends_on: BTreeSet::new(),
+            lifecycle: Lifecycle::Managed,
+        }
     }
 
     /// The resources that must exist before it.
@@ -278,6 +302,8 @@ impl Graph {
 
     /// All resources, each after those that it needs.
     pub fn ordered(&self) -> impl DoubleEndedIterator<Item = &Resource> {
-        self.order.iter().filter_map(|address| self.resources.get(address))
+        self.order
+            .iter()
+            .filter_map(|address| self.resources.get(address))
     }
 }

@@ -87,12 +87,18 @@ pub struct SecretReference {
 impl Value {
     /// A reference to a property of another resource.
     pub fn attribute(to: &Address, property: &str) -> Self {
-        Self::Attribute(Reference { to: to.clone(), attribute: Attribute::Property(PropertyPath::new(property)) })
+        Self::Attribute(Reference {
+            to: to.clone(),
+            attribute: Attribute::Property(PropertyPath::from_segments(property.split('.'))),
+        })
     }
 
     /// A reference to another resource's primary identifier.
     pub fn identifier(to: &Address) -> Self {
-        Self::Attribute(Reference { to: to.clone(), attribute: Attribute::Identifier })
+        Self::Attribute(Reference {
+            to: to.clone(),
+            attribute: Attribute::Identifier,
+        })
     }
 
     /// Parts joined to one text; neighbouring literals become one.
@@ -113,7 +119,12 @@ impl Value {
 
     /// An object of the given properties.
     pub fn object<K: Into<String>>(properties: impl IntoIterator<Item = (K, Value)>) -> Self {
-        Self::Object(properties.into_iter().map(|(key, value)| (key.into(), value)).collect())
+        Self::Object(
+            properties
+                .into_iter()
+                .map(|(key, value)| (key.into(), value))
+                .collect(),
+        )
     }
 
     /// A list.
@@ -125,10 +136,17 @@ impl Value {
     pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Value)) {
         visit(self);
         match self {
-            Self::Array(items) | Self::Join(items) => items.iter().for_each(|item| item.walk(visit)),
+            Self::Array(items) | Self::Join(items) => {
+                items.iter().for_each(|item| item.walk(visit))
+            }
             Self::Object(properties) => properties.values().for_each(|value| value.walk(visit)),
             Self::Split { of: inner, .. } | Self::Json(inner) => inner.walk(visit),
-            Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::Attribute(_) | Self::Parameter(_) | Self::Secret(_) => {}
+            Self::Bool(_)
+            | Self::Number(_)
+            | Self::String(_)
+            | Self::Attribute(_)
+            | Self::Parameter(_)
+            | Self::Secret(_) => {}
         }
     }
 
@@ -288,9 +306,14 @@ mod tests {
     fn the_macro_writes_json_with_references() {
         let vpc = Address::new("network/vpc").unwrap();
         let value = value!({ "VpcId": Value::identifier(&vpc), "Ports": [80, { "to": 81 }, [true]], "Name": format!("a{}", 1) });
-        let Value::Object(object) = &value else { panic!("an object") };
+        let Value::Object(object) = &value else {
+            panic!("an object")
+        };
         assert_eq!(object["VpcId"], Value::identifier(&vpc));
-        assert_eq!(object["Ports"], Value::Array(vec![80.into(), value!({ "to": 81 }), value!([true])]));
+        assert_eq!(
+            object["Ports"],
+            Value::Array(vec![80.into(), value!({ "to": 81 }), value!([true])])
+        );
         assert_eq!(value.references(), BTreeSet::from([&vpc]));
     }
 

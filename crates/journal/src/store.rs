@@ -45,7 +45,10 @@ pub struct Contents {
 impl Contents {
     /// The serial of the last record.
     pub fn head(&self) -> Serial {
-        let snapshot = self.snapshot.as_ref().map_or(Serial(0), |snapshot| snapshot.serial);
+        let snapshot = self
+            .snapshot
+            .as_ref()
+            .map_or(Serial(0), |snapshot| snapshot.serial);
         self.records.last().map_or(snapshot, |record| record.serial)
     }
 }
@@ -143,6 +146,9 @@ pub trait Store: Send + Sync {
 
     /// One of them.
     async fn snapshot(&self, serial: Serial) -> Result<Snapshot, StoreError>;
+
+    /// The largest serial that was ever written, as far as it can be told: works on a damaged journal too.
+    async fn last_serial(&self) -> Result<Serial, StoreError>;
 
     /// Puts everything after the newest snapshot aside (damaged or not; nothing is deleted) and goes on from
     /// `snapshot`, whose serial is larger than any before.
