@@ -4,9 +4,12 @@
 pub mod diagnostic;
 pub mod model;
 pub mod overlay;
+mod platform;
+pub mod schema;
 pub mod source;
 pub mod tree;
 
 pub use diagnostic::{Diagnostic, Severity, render};
-pub use model::Platform;
+pub use platform::Platform;
+pub use schema::{json_schema, overlay_schema};
 pub use source::{Place, Source, decode};

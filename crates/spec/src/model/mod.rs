@@ -2,15 +2,27 @@
 //!
 //! Every key has a default that makes a sound production platform, but for `platform`, `aws.region` and `network.cidr`.
 
+mod defaults;
+
 use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::platform::Platform;
+
+/// The days that CloudWatch Logs can keep a log group's events.
+/// Source: the API reference of `PutRetentionPolicy`.
+pub const RETENTION_DAYS: &[u32] =
+    &[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+const CIDR: &str = r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$";
+
 /// A production Amazon EKS platform: `platform.yaml` with `environments/<env>.yaml` laid over it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "Seaworthy platform")]
 pub struct Spec {
     /// The version of this file's format.
     pub api_version: ApiVersion,
@@ -19,8 +31,9 @@ pub struct Spec {
         regex(pattern = r"^[a-z]([a-z0-9]|-[a-z0-9])*$"),
         length(min = 2, max = 32)
     )]
+    #[schemars(extend("patternErrorMessage" = "lower-case letters, digits and single hyphens, a letter first"))]
     pub platform: String,
-    /// Whether destroying the environment takes `--confirm <platform>-<env>`. Default: true for `prod`, false otherwise.
+    /// Whether destroying the environment takes `--confirm <platform>-<env>`. Default: true for `prod` and `production`, false otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
     /// Where it runs.
@@ -100,13 +113,17 @@ pub enum ApiVersion {
 pub struct Aws {
     /// The region.
     #[schemars(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"))]
+    #[schemars(extend("patternErrorMessage" = "an AWS region, as eu-central-1"))]
     pub region: String,
     /// The account's twelve digits. When given, a deploy with credentials of another account is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[0-9]{12}$"))]
+    #[schemars(extend("patternErrorMessage" = "the account's twelve digits, in quotes"))]
     pub account: Option<String>,
-    /// The availability zones (`eu-central-1a`). Default: the first three of the region that EKS supports.
+    /// The availability zones (`eu-central-1a`), two or more. Default: the first three of the region that EKS supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 6), inner(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")))]
+    #[schemars(extend("uniqueItems" = true))]
     pub availability_zones: Option<Vec<String>>,
     /// Tags for everything that takes tags, beside the owner tags.
     #[serde(default)]
@@ -119,6 +136,7 @@ pub struct Aws {
 pub struct Kubernetes {
     /// The minor version, in quotes: `"1.36"`.
     #[schemars(regex(pattern = r"^1\.[0-9]{2}$"))]
+    #[schemars(extend("patternErrorMessage" = "a minor version in quotes, as \"1.36\""))]
     pub version: String,
     /// What EKS does when standard support of the version ends: `standard` upgrades the cluster, `extended` keeps it and bills six times the price.
     pub support: SupportType,
@@ -140,13 +158,15 @@ pub enum SupportType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
     /// The VPC's range, /16 to /21.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", regex(pattern = CIDR))]
+    #[schemars(extend("patternErrorMessage" = "an IPv4 range, as 10.0.0.0/16"))]
     pub cidr: Ipv4Net,
     /// How private subnets reach the Internet.
     #[serde(default)]
     pub nat_gateways: NatGateways,
     /// Gateway endpoints, which are free and keep the traffic off the NAT gateways.
     #[serde(default = "both_gateway_endpoints")]
+    #[schemars(extend("uniqueItems" = true))]
     pub gateway_endpoints: Vec<GatewayEndpoint>,
     /// VPC flow logs to CloudWatch Logs.
     #[serde(default)]
@@ -188,6 +208,7 @@ pub struct FlowLogs {
     /// Whether they are written.
     pub enabled: bool,
     /// How long they are kept, in days; a value that CloudWatch Logs takes.
+    #[schemars(extend("enum" = RETENTION_DAYS))]
     pub retention_days: u32,
 }
 
@@ -197,12 +218,16 @@ pub struct FlowLogs {
 pub struct ExistingNetwork {
     /// Its id, `vpc-…`.
     #[schemars(regex(pattern = r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})$"))]
+    #[schemars(extend("patternErrorMessage" = "a VPC's id, as vpc-0123456789abcdef0"))]
     pub vpc_id: String,
     /// Its private subnets, one or more for each availability zone of the spec. They need a way to the Internet.
-    #[schemars(length(min = 2))]
+    #[schemars(length(min = 2), inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")))]
+    #[schemars(extend("uniqueItems" = true))]
     pub private_subnet_ids: Vec<String>,
     /// Its public subnets, where the load balancers go.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")))]
+    #[schemars(extend("uniqueItems" = true))]
     pub public_subnet_ids: Vec<String>,
 }
 
@@ -217,6 +242,7 @@ pub struct Cluster {
     /// Whether Kubernetes secrets are encrypted with a KMS key of ours.
     pub secrets_encryption: bool,
     /// IAM principals (roles or users) that administer the cluster, beside the deployer.
+    #[schemars(extend("uniqueItems" = true))]
     pub admins: Vec<String>,
     /// How pods get AWS credentials.
     pub workload_identity: WorkloadIdentity,
@@ -233,7 +259,8 @@ pub struct Endpoint {
     /// From inside the VPC.
     pub private: bool,
     /// Who may reach the public endpoint. `0.0.0.0/0` is a warning.
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<String>", inner(regex(pattern = CIDR)), length(max = 40))]
+    #[schemars(extend("uniqueItems" = true))]
     pub public_cidrs: Vec<Ipv4Net>,
 }
 
@@ -242,8 +269,10 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ControlPlaneLogs {
     /// Which ones.
+    #[schemars(extend("uniqueItems" = true))]
     pub types: Vec<ControlPlaneLog>,
     /// How long they are kept, in days; a value that CloudWatch Logs takes.
+    #[schemars(extend("enum" = RETENTION_DAYS))]
     pub retention_days: u32,
 }
 
@@ -281,7 +310,8 @@ pub enum WorkloadIdentity {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SystemNodes {
     /// Instance types, all of one architecture.
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = 20), inner(regex(pattern = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")))]
+    #[schemars(extend("uniqueItems" = true))]
     pub instance_types: Vec<String>,
     /// Least number of nodes.
     #[schemars(range(min = 1, max = 100))]
@@ -332,6 +362,7 @@ pub struct ExternalSecrets {
     /// Whether it is there.
     pub enabled: bool,
     /// The secrets that it may read, by the first part of their names (`dev/`). Default: `<env>/`, and the platform's own secrets of the environment.
+    #[schemars(extend("uniqueItems" = true))]
     pub prefixes: Vec<String>,
 }
 
@@ -348,6 +379,7 @@ pub struct Redis {
     pub engine_version: Option<String>,
     /// The node type, `cache.…`.
     #[schemars(regex(pattern = r"^cache\.[a-z0-9]+\.[a-z0-9]+$"))]
+    #[schemars(extend("patternErrorMessage" = "an ElastiCache node type, as cache.t4g.small"))]
     pub node_type: String,
     /// Read replicas, in other availability zones. With one or more there is automatic failover.
     #[schemars(range(min = 0, max = 5))]
@@ -378,6 +410,7 @@ pub struct RabbitMq {
     pub deployment_mode: RabbitMqDeploymentMode,
     /// The instance type, `mq.…`.
     #[schemars(regex(pattern = r"^mq\.[a-z0-9]+\.[a-z0-9]+$"))]
+    #[schemars(extend("patternErrorMessage" = "an Amazon MQ instance type, as mq.m7g.medium"))]
     pub instance_type: String,
     /// The engine's version, in quotes. Default: the newest that the catalog knows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -401,6 +434,7 @@ pub enum RabbitMqDeploymentMode {
 pub struct GeneratedSecret {
     /// Its name in Secrets Manager (`dev/myapp/database`).
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9/_+=.@-]+$"))]
+    #[schemars(extend("patternErrorMessage" = "letters, digits and /_+=.@-"))]
     pub name: String,
     /// What it is for.
     #[serde(default)]
@@ -426,6 +460,8 @@ pub struct Dns {
     pub provider: DnsProvider,
     /// The hosted zone, when `provider` is `route53` and the zone exists already; it is made otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^Z[A-Z0-9]{1,31}$"))]
+    #[schemars(extend("patternErrorMessage" = "a hosted zone's id, as Z0123456789ABCDEFGHIJ"))]
     pub hosted_zone_id: Option<String>,
     /// Host names under the domain, by service: `web: app` is `app.<domain>`.
     pub hostnames: BTreeMap<String, String>,
@@ -510,6 +546,7 @@ pub struct Budget {
     #[schemars(range(min = 1, max = 100_000_000))]
     pub monthly_usd: Option<u32>,
     /// Who is told at 80 % of actual and 100 % of forecasted cost.
+    #[schemars(extend("uniqueItems" = true))]
     pub emails: Vec<String>,
 }
 
@@ -518,6 +555,7 @@ pub struct Budget {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Shared {
     /// ECR repositories, by the last part of their names: `<platform>/<name>`.
+    #[schemars(extend("uniqueItems" = true))]
     pub repositories: Vec<String>,
 }
 
@@ -556,172 +594,4 @@ pub enum LifecycleRule {
     Retain,
     /// Somebody else's, by its identifier: read, never changed.
     Existing(String),
-}
-
-impl Default for Kubernetes {
-    fn default() -> Self {
-        Self {
-            version: "1.36".to_owned(),
-            support: SupportType::Standard,
-        }
-    }
-}
-
-impl Default for FlowLogs {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            retention_days: 30,
-        }
-    }
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self {
-            endpoint: Endpoint::default(),
-            logs: ControlPlaneLogs::default(),
-            secrets_encryption: true,
-            admins: Vec::new(),
-            workload_identity: WorkloadIdentity::PodIdentity,
-            deletion_protection: false,
-        }
-    }
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self {
-            public: true,
-            private: true,
-            public_cidrs: vec![Ipv4Net::default()],
-        }
-    }
-}
-
-impl Default for ControlPlaneLogs {
-    fn default() -> Self {
-        Self {
-            types: vec![
-                ControlPlaneLog::Api,
-                ControlPlaneLog::Audit,
-                ControlPlaneLog::Authenticator,
-            ],
-            retention_days: 90,
-        }
-    }
-}
-
-impl Default for SystemNodes {
-    fn default() -> Self {
-        Self {
-            instance_types: vec!["t3.medium".to_owned()],
-            min: 2,
-            desired: 2,
-            max: 3,
-            disk_gib: 50,
-        }
-    }
-}
-
-impl Default for Karpenter {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            interruption_queue: true,
-        }
-    }
-}
-
-impl Default for Toggle {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for ExternalSecrets {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            prefixes: Vec::new(),
-        }
-    }
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            engine: RedisEngine::Redis,
-            engine_version: None,
-            node_type: "cache.t4g.small".to_owned(),
-            replicas: 1,
-            snapshot_retention_days: 7,
-        }
-    }
-}
-
-impl Default for RabbitMq {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            deployment_mode: RabbitMqDeploymentMode::SingleInstance,
-            instance_type: "mq.m7g.medium".to_owned(),
-            engine_version: None,
-        }
-    }
-}
-
-impl Default for Waf {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            rate_limit: 2000,
-        }
-    }
-}
-
-impl Default for Audit {
-    fn default() -> Self {
-        Self {
-            cloud_trail: false,
-            retention_days: 365,
-        }
-    }
-}
-
-impl Default for Backup {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            schedule: "cron(0 3 * * ? *)".to_owned(),
-            retention_days: 35,
-        }
-    }
-}
-
-/// A spec that was validated, for one environment: what the blueprint takes. Only [`crate::load`] makes one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Platform {
-    /// The platform's name.
-    pub platform: catalog::ids::PlatformName,
-    /// The environment.
-    pub environment: catalog::ids::EnvironmentName,
-    /// The region.
-    pub region: catalog::ids::Region,
-    /// The availability zones, in order; two or more.
-    pub availability_zones: Vec<String>,
-    /// Whether destroying it needs its name typed.
-    pub protected: bool,
-    /// The spec itself, overlays and overrides applied, defaults filled in.
-    pub spec: Spec,
-    /// SHA-256 of the spec's canonical JSON, in hex.
-    pub hash: String,
-}
-
-impl Platform {
-    /// The environment's name in AWS: `<platform>-<env>`.
-    pub fn name(&self) -> String {
-        format!("{}-{}", self.platform, self.environment)
-    }
 }
