@@ -6,19 +6,26 @@
 
 #![forbid(unsafe_code)]
 
+pub mod addons;
 mod bundle;
 pub mod compare;
+mod date;
 pub mod ids;
 
 mod corrections;
 mod keywords;
+pub mod permissions;
 mod property_path;
+pub mod quotas;
+pub mod regions;
 mod schema;
 mod tagging;
 mod type_name;
 mod validate;
+pub mod versions;
 
 pub use bundle::{schema, schemas, type_names};
+pub use date::{Date, InvalidDate};
 pub use property_path::{InvalidPropertyPath, PropertyPath};
 pub use schema::{Handler, Operation, Provisioning, ReplacementOrder, ResourceSchema, SchemaError};
 pub use tagging::{RESERVED_PREFIX, TagShape, Tagging};
