@@ -5,24 +5,28 @@
 //! and, where they age, their date.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod addons;
-mod bundle;
 pub mod compare;
-mod date;
+pub mod data_services;
+pub mod durations;
 pub mod ids;
-
-mod corrections;
-mod keywords;
+pub mod names;
 pub mod permissions;
-mod property_path;
 pub mod quotas;
 pub mod regions;
+pub mod versions;
+
+mod bundle;
+mod corrections;
+mod date;
+mod keywords;
+mod property_path;
 mod schema;
 mod tagging;
 mod type_name;
 mod validate;
-pub mod versions;
 
 pub use bundle::{schema, schemas, type_names};
 pub use date::{Date, InvalidDate};

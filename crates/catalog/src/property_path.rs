@@ -230,12 +230,8 @@ fn remove(segments: &[Arc<str>], value: &mut Value) -> bool {
             items.clear();
             any
         }
-        (Value::Object(map), ANY) => map
-            .values_mut()
-            .fold(false, |any, inner| remove(rest, inner) || any),
-        (Value::Array(items), ANY) => items
-            .iter_mut()
-            .fold(false, |any, inner| remove(rest, inner) || any),
+        (Value::Object(map), ANY) => remove_from_each(map.values_mut(), rest),
+        (Value::Array(items), ANY) => remove_from_each(items.iter_mut(), rest),
         (Value::Object(map), name) if rest.is_empty() => map.remove(name).is_some(),
         (Value::Object(map), name) => map.get_mut(name).is_some_and(|inner| remove(rest, inner)),
         (Value::Array(items), at) => match at.parse::<usize>() {
@@ -245,12 +241,22 @@ fn remove(segments: &[Arc<str>], value: &mut Value) -> bool {
             }
             Ok(at) => items.get_mut(at).is_some_and(|inner| remove(rest, inner)),
             // A schema may leave the `*` out: `/properties/Rules/Arn` of an array of rules.
-            Err(_) => items
-                .iter_mut()
-                .fold(false, |any, inner| remove(segments, inner) || any),
+            Err(_) => remove_from_each(items.iter_mut(), segments),
         },
         _ => false,
     }
+}
+
+/// Removes from each value, not only up to the first that had something.
+fn remove_from_each<'a>(
+    values: impl Iterator<Item = &'a mut Value>,
+    segments: &[Arc<str>],
+) -> bool {
+    let mut any = false;
+    for value in values {
+        any |= remove(segments, value);
+    }
+    any
 }
 
 fn insert(segments: &[Arc<str>], value: &mut Value, new: Value) -> bool {
