@@ -18,12 +18,20 @@ impl Pace {
 
     /// How long a modelled duration takes on the wall.
     pub fn wall(self, modelled: Duration) -> Duration {
-        if self.0.is_infinite() { Duration::ZERO } else { modelled.div_f64(self.0) }
+        if self.0.is_infinite() {
+            Duration::ZERO
+        } else {
+            modelled.div_f64(self.0)
+        }
     }
 
     /// How much modelled time a duration on the wall is; none when nothing is waited for.
     pub fn modelled(self, wall: Duration) -> Option<Duration> {
-        if self.0.is_infinite() { None } else { Some(wall.mul_f64(self.0)) }
+        if self.0.is_infinite() {
+            None
+        } else {
+            Some(wall.mul_f64(self.0))
+        }
     }
 
     /// Modelled seconds a second.

@@ -84,7 +84,10 @@ pub enum ErrorClass {
 impl ErrorClass {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Throttled | Self::Retryable | Self::Propagation | Self::Unreachable)
+        matches!(
+            self,
+            Self::Throttled | Self::Retryable | Self::Propagation | Self::Unreachable
+        )
     }
 }
 
@@ -170,10 +173,18 @@ pub trait Provider: Send + Sync {
     ) -> Result<Progress, ProviderError>;
 
     /// Asks how an operation stands.
-    async fn poll(&self, type_name: &TypeName, operation: &RequestToken) -> Result<Progress, ProviderError>;
+    async fn poll(
+        &self,
+        type_name: &TypeName,
+        operation: &RequestToken,
+    ) -> Result<Progress, ProviderError>;
 
     /// Reads a resource's model: no write-only property is in it. None when it is not there.
-    async fn read(&self, type_name: &TypeName, identifier: &Identifier) -> Result<Option<Json>, ProviderError>;
+    async fn read(
+        &self,
+        type_name: &TypeName,
+        identifier: &Identifier,
+    ) -> Result<Option<Json>, ProviderError>;
 
     /// Looks for a resource that a lost call may have made: by owner tag (`address`), by its deterministic name, or in
     /// its parent's list. `desired` are its properties, references resolved, secrets left as references.
@@ -189,5 +200,9 @@ pub trait Provider: Send + Sync {
     async fn owned(&self, scope: &Scope) -> Result<Vec<Owned>, ProviderError>;
 
     /// A secret's value, or the value of one key of it.
-    async fn secret(&self, secret: &Identifier, key: Option<&str>) -> Result<SecretText, ProviderError>;
+    async fn secret(
+        &self,
+        secret: &Identifier,
+        key: Option<&str>,
+    ) -> Result<SecretText, ProviderError>;
 }

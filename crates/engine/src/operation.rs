@@ -1,0 +1,636 @@
+//! One operation, from the intent to its outcome: asked for, waited for, tried again, found again after a crash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::compare;
+use catalog::ids::{ClientToken, Identifier, RequestToken};
+use graph::{Scope, as_secret};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use crate::event::{Event, Intent, Made, OperationKind};
+use crate::ledger::Pending;
+use crate::limit::{Api, Limits};
+use crate::observer::{Notice, Observer, What};
+use crate::pace::Pace;
+use crate::provider::{ErrorClass, Payload, Progress, Provider, ProviderError, Status};
+use crate::recorder::{RecordError, Recorder};
+use crate::retry::{Patience, Retries};
+
+/// How long a client token is good for; AWS forgets it then and takes the next call for a new one.
+/// Source: Cloud Control API reference, `ClientToken`: 36 hours. An hour is kept back.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(35 * 3600);
+
+/// What ends a whole run.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fatal {
+    /// The journal can't be written: nothing more may be done.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The other side can't be reached. What was under way is settled by the next run.
+    #[error("{0}")]
+    Unreachable(ProviderError),
+}
+
+/// What all operations of a run share.
+pub(crate) struct Driver {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) limits: Limits,
+    pub(crate) pace: Pace,
+    pub(crate) observer: Observer,
+    pub(crate) scope: Scope,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Done(Option<Identifier>),
+    Failed(ProviderError, Option<Identifier>),
+    /// Nobody knows of the operation any more.
+    Lost,
+}
+
+type Outcome = Result<Option<Identifier>, ProviderError>;
+
+/// A fresh client token.
+pub(crate) fn new_token() -> ClientToken {
+    match ClientToken::new(uuid::Uuid::new_v4().to_string()) {
+        Ok(token) => token,
+        Err(_) => unreachable!("a UUID is 36 letters, digits and hyphens"),
+    }
+}
+
+/// SHA-256 of a property document, in hex.
+pub(crate) fn payload_hash(properties: &Json) -> String {
+    Sha256::digest(properties.to_string())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+impl Driver {
+    /// Does what an intent says. It is written down before the call, and its outcome after it.
+    pub(crate) async fn run(&self, intent: Intent) -> Result<Outcome, Fatal> {
+        if intent.kind == OperationKind::Read {
+            return self.read_existing(intent).await;
+        }
+        let rolled_back = self.recorder.with(|ledger| ledger.state.rolled_back);
+        if intent.kind == OperationKind::Create && rolled_back {
+            match self.find(&intent).await? {
+                Ok(Some(identifier)) => return self.adopt(intent, identifier).await,
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        self.recorder
+            .record(Event::OperationStarted(Box::new(intent.clone())))
+            .await?;
+        self.drive(intent, None, None).await
+    }
+
+    /// Finds out what became of an operation that an earlier run has left, and brings it to its end.
+    pub(crate) async fn resume(&self, pending: Pending) -> Result<Outcome, Fatal> {
+        let age = Timestamp::now().duration_since(pending.since);
+        let expired = age.unsigned_abs() > TOKEN_LIFETIME;
+        let unsent = pending.request.is_none();
+        // A create or a deletion is asked for again under its own token, which does nothing twice. An update is
+        // computed against what is there, so it is a new call.
+        if unsent && (expired || pending.intent.kind == OperationKind::Update) {
+            return self.search(pending.intent).await;
+        }
+        self.drive(pending.intent, pending.request, pending.identifier)
+            .await
+    }
+
+    async fn drive(
+        &self,
+        mut intent: Intent,
+        mut request: Option<RequestToken>,
+        mut identifier: Option<Identifier>,
+    ) -> Result<Outcome, Fatal> {
+        let mut retries = Retries::new(self.pace);
+        loop {
+            let attempt = self
+                .attempt(&intent, request.take(), identifier.take())
+                .await?;
+            let (error, left) = match attempt {
+                Attempt::Done(identifier) => match self.finish(&intent, identifier).await? {
+                    Ok(identifier) => return Ok(Ok(identifier)),
+                    Err(error) => (error, None),
+                },
+                Attempt::Lost => return self.search(intent).await,
+                Attempt::Failed(error, left) => (error, left),
+            };
+            match (&error.class, intent.kind) {
+                (ErrorClass::NotFound, OperationKind::Delete) => {
+                    self.recorder
+                        .record(Event::OperationSucceeded {
+                            address: intent.address,
+                            made: None,
+                        })
+                        .await?;
+                    return Ok(Ok(None));
+                }
+                (ErrorClass::TokenConflict(Some(existing)), _) => {
+                    request = Some(existing.clone());
+                    continue;
+                }
+                (ErrorClass::TokenConflict(None), _) => return self.search(intent).await,
+                (ErrorClass::AlreadyExists, OperationKind::Create) => {
+                    return match self.find(&intent).await? {
+                        Ok(Some(identifier)) => self.adopt(intent, identifier).await,
+                        Ok(None) => self.fail(&intent, error, None).await,
+                        Err(_) => self.fail(&intent, error, None).await,
+                    };
+                }
+                _ => {}
+            }
+            let Some(wait) = retries.after(&error) else {
+                // What a failed create has left is ours to delete; what it ran into is not.
+                let remnant =
+                    left.filter(|_| intent.kind == OperationKind::Create && leaves_remnant(&error));
+                return self.fail(&intent, error, remnant).await;
+            };
+            self.notify(
+                &intent,
+                What::Retrying {
+                    reason: error.to_string(),
+                    after: wait,
+                },
+            );
+            tokio::time::sleep(wait).await;
+            if let Some(remnant) =
+                left.filter(|_| intent.kind == OperationKind::Create && leaves_remnant(&error))
+            {
+                self.remove_remnant(&intent, &remnant).await?;
+            }
+            // The old token would only replay the failure.
+            intent.token = new_token();
+            self.recorder
+                .record(Event::OperationStarted(Box::new(intent.clone())))
+                .await?;
+        }
+    }
+
+    /// Asks once, and waits for the answer's end.
+    async fn attempt(
+        &self,
+        intent: &Intent,
+        request: Option<RequestToken>,
+        mut identifier: Option<Identifier>,
+    ) -> Result<Attempt, Fatal> {
+        let mut accepted = request.clone();
+        let first = match request {
+            None => self.begin(intent).await?,
+            Some(request) => self.poll(intent, &request).await?,
+        };
+        let mut progress = match first {
+            Ok(progress) => progress,
+            Err(error) if error.class == ErrorClass::OperationUnknown => return Ok(Attempt::Lost),
+            Err(error) => return Ok(Attempt::Failed(error, identifier)),
+        };
+        let mut patience = Patience::new(self.pace);
+        let mut told = None;
+        loop {
+            let learned = progress.identifier.is_some() && progress.identifier != identifier;
+            identifier = progress.identifier.clone().or(identifier);
+            if let Some(request) = &progress.operation
+                && (accepted.as_ref() != Some(request) || learned)
+            {
+                accepted = Some(request.clone());
+                let event = Event::OperationAccepted {
+                    address: intent.address.clone(),
+                    request: request.clone(),
+                    identifier: identifier.clone(),
+                };
+                self.recorder.record(event).await?;
+            }
+            match progress.status {
+                Status::Success => return Ok(Attempt::Done(identifier)),
+                Status::Failed(error) => return Ok(Attempt::Failed(error, identifier)),
+                Status::InProgress => {}
+            }
+            if let Some(note) = progress.note.filter(|note| told.as_ref() != Some(note)) {
+                self.notify(intent, What::Waiting { note: note.clone() });
+                told = Some(note);
+            }
+            let Some(request) = &accepted else {
+                return Ok(Attempt::Lost);
+            };
+            tokio::time::sleep(patience.before_poll(progress.retry_after)).await;
+            progress = match self.poll(intent, request).await? {
+                Ok(progress) => progress,
+                Err(error) if error.class == ErrorClass::OperationUnknown => {
+                    return Ok(Attempt::Lost);
+                }
+                Err(error) => return Ok(Attempt::Failed(error, identifier)),
+            };
+        }
+    }
+
+    async fn begin(&self, intent: &Intent) -> Result<Result<Progress, ProviderError>, Fatal> {
+        let provider = &self.provider;
+        let type_name = &intent.type_name;
+        match (intent.kind, &intent.identifier) {
+            (OperationKind::Create, _) => {
+                let payload = match self.payload(&intent.properties).await? {
+                    Ok(payload) => payload,
+                    Err(error) => return Ok(Err(error)),
+                };
+                self.call(Api::Change, || {
+                    provider.begin_create(type_name, &payload, &intent.token)
+                })
+                .await
+            }
+            (OperationKind::Update, Some(identifier)) => {
+                let payload = match self.payload(&intent.properties).await? {
+                    Ok(payload) => payload,
+                    Err(error) => return Ok(Err(error)),
+                };
+                let previous = self.recorder.with(|ledger| {
+                    ledger
+                        .state
+                        .resources
+                        .get(&intent.address)
+                        .map(|known| known.properties.clone())
+                });
+                let previous = previous.unwrap_or_default();
+                self.call(Api::Change, || {
+                    provider.begin_update(type_name, identifier, &payload, &previous, &intent.token)
+                })
+                .await
+            }
+            (OperationKind::Delete, Some(identifier)) => {
+                self.call(Api::Change, || {
+                    provider.begin_delete(type_name, identifier, &intent.token)
+                })
+                .await
+            }
+            (OperationKind::Update | OperationKind::Delete | OperationKind::Read, _) => {
+                Ok(Err(ProviderError {
+                    class: ErrorClass::Terminal,
+                    code: "NoIdentifier".to_owned(),
+                    message: "the resource's identifier is not known".to_owned(),
+                }))
+            }
+        }
+    }
+
+    async fn poll(
+        &self,
+        intent: &Intent,
+        request: &RequestToken,
+    ) -> Result<Result<Progress, ProviderError>, Fatal> {
+        self.call(Api::Read, || self.provider.poll(&intent.type_name, request))
+            .await
+    }
+
+    /// Makes a call within its budget, and again where the call itself (not what it asked for) was refused for now.
+    async fn call<T, F: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        api: Api,
+        call: impl Fn() -> F,
+    ) -> Result<Result<T, ProviderError>, Fatal> {
+        let mut retries = Retries::new(self.pace);
+        loop {
+            let permit = self.limits.permit(api).await;
+            let result = call().await;
+            drop(permit);
+            let error = match result {
+                Ok(value) => return Ok(Ok(value)),
+                Err(error) => error,
+            };
+            // Propagation is about what was asked for: the caller tries that again.
+            if error.class == ErrorClass::Propagation {
+                return Ok(Err(error));
+            }
+            if error.class == ErrorClass::Throttled {
+                self.limits.throttled(api);
+            }
+            match retries.after(&error) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None if error.class == ErrorClass::Unreachable => {
+                    return Err(Fatal::Unreachable(error));
+                }
+                None => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// The properties with secrets in their places.
+    async fn payload(&self, properties: &Json) -> Result<Result<Payload, ProviderError>, Fatal> {
+        let mut document = properties.clone();
+        match Box::pin(self.fill_secrets(&mut document)).await? {
+            Ok(()) => Ok(Ok(Payload::new(document))),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn fill_secrets(&self, document: &mut Json) -> Result<Result<(), ProviderError>, Fatal> {
+        if let Some(reference) = as_secret(document) {
+            let identifier = self.recorder.with(|ledger| {
+                ledger
+                    .state
+                    .resources
+                    .get(&reference.secret)
+                    .map(|secret| secret.identifier.clone())
+            });
+            let Some(identifier) = identifier else {
+                return Ok(Err(ProviderError {
+                    class: ErrorClass::Terminal,
+                    code: "NoSecret".to_owned(),
+                    message: format!("the secret {} does not exist", reference.secret),
+                }));
+            };
+            let key = reference.key.as_deref();
+            return Ok(
+                match self
+                    .call(Api::Read, || self.provider.secret(&identifier, key))
+                    .await?
+                {
+                    Ok(text) => {
+                        *document = Json::from(text.expose());
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+            );
+        }
+        let inner: Vec<&mut Json> = match document {
+            Json::Object(object) => object.values_mut().collect(),
+            Json::Array(items) => items.iter_mut().collect(),
+            _ => Vec::new(),
+        };
+        for value in inner {
+            if let Err(error) = Box::pin(self.fill_secrets(value)).await? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Reads what was made, and writes the outcome down.
+    async fn finish(
+        &self,
+        intent: &Intent,
+        identifier: Option<Identifier>,
+    ) -> Result<Outcome, Fatal> {
+        let address = intent.address.clone();
+        if intent.kind == OperationKind::Delete {
+            self.recorder
+                .record(Event::OperationSucceeded {
+                    address,
+                    made: None,
+                })
+                .await?;
+            return Ok(Ok(None));
+        }
+        let Some(identifier) = identifier.or_else(|| intent.identifier.clone()) else {
+            return Ok(Err(ProviderError {
+                class: ErrorClass::Terminal,
+                code: "NoIdentifier".to_owned(),
+                message: "the operation succeeded but named no resource".to_owned(),
+            }));
+        };
+        let attributes = match self.read_made(intent, &identifier).await? {
+            Ok(attributes) => attributes,
+            Err(error) => return Ok(Err(error)),
+        };
+        let made = Some(Made {
+            identifier: identifier.clone(),
+            attributes,
+        });
+        self.recorder
+            .record(Event::OperationSucceeded { address, made })
+            .await?;
+        Ok(Ok(Some(identifier)))
+    }
+
+    /// Reads a resource that was made a moment ago: it may not be there for a while.
+    async fn read_made(
+        &self,
+        intent: &Intent,
+        identifier: &Identifier,
+    ) -> Result<Result<Json, ProviderError>, Fatal> {
+        let mut retries = Retries::new(self.pace);
+        loop {
+            match self
+                .call(Api::Read, || {
+                    self.provider.read(&intent.type_name, identifier)
+                })
+                .await?
+            {
+                Ok(Some(attributes)) => return Ok(Ok(readable(intent, attributes))),
+                Err(error) => return Ok(Err(error)),
+                Ok(None) => {
+                    let error = ProviderError {
+                        class: ErrorClass::Propagation,
+                        code: "NotFound".to_owned(),
+                        message: format!("{identifier} can't be read after it was made"),
+                    };
+                    match retries.after(&error) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => {
+                            return Ok(Err(ProviderError {
+                                class: ErrorClass::Terminal,
+                                ..error
+                            }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_existing(&self, intent: Intent) -> Result<Outcome, Fatal> {
+        let Some(identifier) = intent.identifier.clone() else {
+            return self.search(intent).await;
+        };
+        match self
+            .call(Api::Read, || {
+                self.provider.read(&intent.type_name, &identifier)
+            })
+            .await?
+        {
+            Ok(Some(attributes)) => {
+                let attributes = readable(&intent, attributes);
+                let made = Made {
+                    identifier: identifier.clone(),
+                    attributes,
+                };
+                self.recorder
+                    .record(Event::Found {
+                        intent: Box::new(intent),
+                        made,
+                    })
+                    .await?;
+                Ok(Ok(Some(identifier)))
+            }
+            Ok(None) => Ok(Err(ProviderError {
+                class: ErrorClass::NotFound,
+                code: "NotFound".to_owned(),
+                message: format!(
+                    "there is no {} {identifier} in this account and region",
+                    intent.type_name
+                ),
+            })),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn find(
+        &self,
+        intent: &Intent,
+    ) -> Result<Result<Option<Identifier>, ProviderError>, Fatal> {
+        let find = || {
+            self.provider.find(
+                &self.scope,
+                &intent.address,
+                &intent.type_name,
+                &intent.properties,
+            )
+        };
+        self.call(Api::Read, find).await
+    }
+
+    /// What to do when nobody knows what became of a call: look for its effect, and ask again if there is none.
+    async fn search(&self, mut intent: Intent) -> Result<Outcome, Fatal> {
+        match intent.kind {
+            OperationKind::Create => match self.find(&intent).await? {
+                Ok(Some(identifier)) => return self.adopt(intent, identifier).await,
+                Ok(None) => {}
+                Err(error) => return self.fail(&intent, error, None).await,
+            },
+            OperationKind::Update | OperationKind::Delete => {}
+            OperationKind::Read => return Ok(Ok(None)),
+        }
+        intent.token = new_token();
+        self.recorder
+            .record(Event::OperationStarted(Box::new(intent.clone())))
+            .await?;
+        Box::pin(self.drive(intent, None, None)).await
+    }
+
+    /// Takes over a resource that is ours, and brings it to what is wanted.
+    async fn adopt(&self, intent: Intent, identifier: Identifier) -> Result<Outcome, Fatal> {
+        let attributes = match self.read_made(&intent, &identifier).await? {
+            Ok(attributes) => attributes,
+            Err(error) => return self.fail(&intent, error, None).await,
+        };
+        let schema = catalog::schema(&intent.type_name);
+        let differs = schema.is_some_and(|schema| {
+            !compare::differences(schema, &intent.properties, &attributes).is_empty()
+                || schema
+                    .write_only()
+                    .iter()
+                    .any(|path| path.get(&intent.properties).is_some())
+        });
+        let made = Made {
+            identifier: identifier.clone(),
+            attributes,
+        };
+        let update = Intent {
+            kind: OperationKind::Update,
+            identifier: Some(identifier.clone()),
+            token: new_token(),
+            ..intent.clone()
+        };
+        let ensured = intent.lifecycle == graph::Lifecycle::Ensure;
+        self.recorder
+            .record(Event::Found {
+                intent: Box::new(intent),
+                made,
+            })
+            .await?;
+        if !differs || ensured {
+            return Ok(Ok(Some(identifier)));
+        }
+        self.recorder
+            .record(Event::OperationStarted(Box::new(update.clone())))
+            .await?;
+        Box::pin(self.drive(update, None, None)).await
+    }
+
+    async fn remove_remnant(&self, intent: &Intent, remnant: &Identifier) -> Result<(), Fatal> {
+        let token = new_token();
+        let begin = || {
+            self.provider
+                .begin_delete(&intent.type_name, remnant, &token)
+        };
+        let mut result = self.call(Api::Change, begin).await?;
+        let mut patience = Patience::new(self.pace);
+        while let Ok(Progress {
+            status: Status::InProgress,
+            operation: Some(request),
+            retry_after,
+            ..
+        }) = &result
+        {
+            tokio::time::sleep(patience.before_poll(*retry_after)).await;
+            let request = request.clone();
+            result = self.poll(intent, &request).await?;
+        }
+        // If it could not be deleted, the next attempt fails with AlreadyExists or makes a second one that the sweep
+        // by owner tag tells of: worth a word now.
+        if let Ok(Progress {
+            status: Status::Failed(error),
+            ..
+        })
+        | Err(error) = result
+            && error.class != ErrorClass::NotFound
+        {
+            let note = format!(
+                "what the failed attempt has left ({remnant}) could not be deleted: {error}"
+            );
+            self.notify(intent, What::Waiting { note });
+        }
+        Ok(())
+    }
+
+    async fn fail(
+        &self,
+        intent: &Intent,
+        error: ProviderError,
+        remnant: Option<Identifier>,
+    ) -> Result<Outcome, Fatal> {
+        let pending = self
+            .recorder
+            .with(|ledger| ledger.pending.contains_key(&intent.address));
+        if pending {
+            let event = Event::OperationFailed {
+                address: intent.address.clone(),
+                error: error.clone(),
+                remnant,
+            };
+            self.recorder.record(event).await?;
+        }
+        Ok(Err(error))
+    }
+
+    pub(crate) fn notify(&self, intent: &Intent, what: What) {
+        (self.observer)(Notice {
+            at: Timestamp::now(),
+            address: intent.address.clone(),
+            type_name: intent.type_name.clone(),
+            operation: intent.kind,
+            what,
+        });
+    }
+}
+
+/// A model without write-only properties. AWS leaves them out by itself; secrets are among them, so it is not left to it.
+fn readable(intent: &Intent, mut attributes: Json) -> Json {
+    if let Some(schema) = catalog::schema(&intent.type_name) {
+        for path in schema.write_only() {
+            path.remove_from(&mut attributes);
+        }
+    }
+    attributes
+}
+
+/// Whether what a failed create names is its own. With these codes it is what stood in its way.
+fn leaves_remnant(error: &ProviderError) -> bool {
+    error.class != ErrorClass::AlreadyExists && !error.code.contains("ResourceConflict")
+}

@@ -1,0 +1,218 @@
+//! From a plan to steps: what must be done, and what each step waits for.
+//!
+//! There are no waves: a step waits for the steps that it needs and for nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalog::Operation;
+use catalog::ids::{Address, Identifier};
+use graph::{Action, Change, Plan, State, order};
+
+use crate::event::OperationKind;
+
+/// Which of a change's steps it is. A replacement has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// It makes, changes or reads the resource.
+    Forward,
+    /// It deletes the resource, or the one that was replaced.
+    Backward,
+}
+
+/// A step's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId {
+    /// The resource.
+    pub address: Address,
+    /// Which step of it.
+    pub part: Part,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step<'p> {
+    /// Its change.
+    pub change: &'p Change,
+    /// What it does.
+    pub action: StepAction,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepAction {
+    /// Makes the resource.
+    Create,
+    /// Changes it.
+    Update,
+    /// Reads somebody else's.
+    Read,
+    /// Deletes the resource with this identifier.
+    Delete(Identifier),
+    /// Forgets it.
+    Forget,
+    /// Writes down what it needs now.
+    Note,
+}
+
+/// The steps of a plan with their order.
+#[derive(Debug, Clone)]
+pub struct Steps<'p> {
+    /// The steps.
+    pub steps: BTreeMap<StepId, Step<'p>>,
+    /// What each waits for.
+    pub needs: BTreeMap<StepId, BTreeSet<StepId>>,
+    /// How long the longest chain is that begins with it, in seconds at AWS.
+    pub remaining: BTreeMap<StepId, f64>,
+}
+
+impl StepAction {
+    /// What kind of operation it is.
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Create => OperationKind::Create,
+            Self::Update | Self::Note => OperationKind::Update,
+            Self::Read => OperationKind::Read,
+            Self::Delete(_) | Self::Forget => OperationKind::Delete,
+        }
+    }
+}
+
+impl Step<'_> {
+    /// How long it takes as a rule, in seconds at AWS.
+    pub fn typical(&self) -> f64 {
+        let operation = match self.action {
+            StepAction::Create => Operation::Create,
+            StepAction::Update => Operation::Update,
+            StepAction::Delete(_) => Operation::Delete,
+            StepAction::Read => Operation::Read,
+            StepAction::Forget | StepAction::Note => return 0.0,
+        };
+        catalog::durations::typical(&self.change.type_name, operation)
+    }
+}
+
+impl<'p> Steps<'p> {
+    /// The steps of a plan that was made from `state`.
+    ///
+    /// # Errors
+    ///
+    /// A circle: two deploys with contrary orders can leave one, and it is told with its path.
+    pub fn of(plan: &'p Plan, state: &State) -> Result<Self, Vec<Address>> {
+        let mut steps = BTreeMap::new();
+        for change in &plan.changes {
+            for (part, action) in parts(change, state) {
+                steps.insert(
+                    StepId {
+                        address: change.address.clone(),
+                        part,
+                    },
+                    Step { change, action },
+                );
+            }
+        }
+        let needs: BTreeMap<StepId, BTreeSet<StepId>> = steps
+            .iter()
+            .map(|(id, step)| (id.clone(), waits_for(id, step, &steps, plan, state)))
+            .collect();
+        let order = order::topological(&needs).map_err(|circle| {
+            circle
+                .into_iter()
+                .map(|step| step.address)
+                .collect::<Vec<_>>()
+        })?;
+        let remaining = order::longest_remaining(&order, &needs, |id| {
+            steps.get(id).map_or(0.0, Step::typical)
+        });
+        Ok(Self {
+            steps,
+            needs,
+            remaining,
+        })
+    }
+
+    /// The longest chain of all, in seconds at AWS.
+    pub fn critical_path(&self) -> f64 {
+        self.remaining.values().copied().fold(0.0, f64::max)
+    }
+}
+
+fn parts(change: &Change, state: &State) -> Vec<(Part, StepAction)> {
+    let known = state.resources.get(&change.address);
+    let delete = |identifier: &Identifier| (Part::Backward, StepAction::Delete(identifier.clone()));
+    match change.action {
+        Action::Create => vec![(Part::Forward, StepAction::Create)],
+        Action::Update => vec![(Part::Forward, StepAction::Update)],
+        Action::Read => vec![(Part::Forward, StepAction::Read)],
+        Action::Forget => vec![(Part::Backward, StepAction::Forget)],
+        Action::Delete => known
+            .map(|known| delete(&known.identifier))
+            .into_iter()
+            .collect(),
+        Action::Replace => {
+            let old = known.map(|known| delete(&known.identifier));
+            std::iter::once((Part::Forward, StepAction::Create))
+                .chain(old)
+                .collect()
+        }
+        Action::Unchanged => match known {
+            // An interrupted replacement left its predecessor.
+            Some(known) if !known.deposed.is_empty() => vec![delete(&known.deposed[0])],
+            Some(known) if known.needs != change.needs || known.lifecycle != change.lifecycle => {
+                vec![(Part::Forward, StepAction::Note)]
+            }
+            _ => Vec::new(),
+        },
+    }
+}
+
+fn waits_for(
+    id: &StepId,
+    step: &Step<'_>,
+    steps: &BTreeMap<StepId, Step<'_>>,
+    plan: &Plan,
+    state: &State,
+) -> BTreeSet<StepId> {
+    let at = |address: &Address, part: Part| StepId {
+        address: address.clone(),
+        part,
+    };
+    let delete_first = step
+        .change
+        .replacement
+        .as_ref()
+        .is_some_and(|replacement| replacement.delete_first);
+    let mut waits = BTreeSet::new();
+    match id.part {
+        Part::Forward => {
+            waits.extend(step.change.needs.iter().map(|need| at(need, Part::Forward)));
+            if delete_first {
+                waits.insert(at(&id.address, Part::Backward));
+            }
+        }
+        Part::Backward => {
+            // Whoever needed it goes first, or has gone over to its successor.
+            for (dependant, _) in state
+                .resources
+                .iter()
+                .filter(|(_, known)| known.needs.contains(&id.address))
+            {
+                waits.insert(at(dependant, Part::Backward));
+                if !delete_first {
+                    waits.insert(at(dependant, Part::Forward));
+                }
+            }
+            if !delete_first {
+                waits.insert(at(&id.address, Part::Forward));
+                let moved_over = plan
+                    .changes
+                    .iter()
+                    .filter(|change| change.needs.contains(&id.address));
+                if step.change.action != Action::Delete && step.change.action != Action::Forget {
+                    waits.extend(moved_over.map(|change| at(&change.address, Part::Forward)));
+                }
+            }
+        }
+    }
+    waits.retain(|wait| wait != id && steps.contains_key(wait));
+    waits
+}
