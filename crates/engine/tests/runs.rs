@@ -1,5 +1,6 @@
 //! Runs over a small cloud: what is begun when, what an error stops, and that a run which dies at any call is carried on
 //! without doing anything twice.
+#![allow(clippy::unwrap_used)]
 
 mod cloud;
 

@@ -252,7 +252,7 @@ macro_rules! value {
         $crate::Value::Object(object)
     }};
     ([ $($body:tt)* ]) => {{
-        #[allow(unused_mut)]
+        #[allow(unused_mut, clippy::vec_init_then_push)]
         let mut array = ::std::vec::Vec::<$crate::Value>::new();
         $crate::value_array!(array; $($body)*);
         $crate::Value::Array(array)

@@ -1,4 +1,5 @@
 //! Plans over small worlds: what is planned, that applying it leaves nothing to plan, and that nothing else is touched.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 
