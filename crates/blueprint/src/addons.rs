@@ -3,6 +3,10 @@
 //! An add-on with pods of its own is active only when they run, so those wait for the node group and tolerate its taint.
 //! Daemon sets without nodes have nothing to run: they come first, and the first node finds them.
 
+use catalog::addons::{
+    Addon, CLOUDWATCH_OBSERVABILITY, COREDNS, EBS_CSI, KUBE_PROXY, METRICS_SERVER,
+    POD_IDENTITY_AGENT, VPC_CNI,
+};
 use graph::value;
 use serde_json::{Value as Json, json};
 
@@ -11,7 +15,7 @@ use crate::draft::{Draft, Drawing, Made};
 use crate::iam::{ServiceAccount, workload_role};
 use crate::policy::{self, Statement};
 use crate::system_nodes::TAINT;
-use crate::{tags, types};
+use crate::{Error, tags, types};
 
 /// The add-ons that must be there before the first node is.
 pub(crate) struct BeforeNodes([Made; 3]);
@@ -41,12 +45,12 @@ pub(crate) fn draw_before_nodes(drawing: &mut Drawing<'_>, cluster: &Cluster) ->
     // EKS reckons a node's number of pods from it.
     let configuration =
         json!({ "env": { "ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1" } });
-    let vpc_cni = configured(addon(drawing, cluster, "vpc-cni"), &configuration);
+    let vpc_cni = configured(addon(drawing, cluster, VPC_CNI), &configuration);
     let vpc_cni = cluster
         .identity
         .give(vpc_cni, &role, ServiceAccount::VPC_CNI);
-    let kube_proxy = addon(drawing, cluster, "kube-proxy");
-    let agent = addon(drawing, cluster, "eks-pod-identity-agent");
+    let kube_proxy = addon(drawing, cluster, KUBE_PROXY);
+    let agent = addon(drawing, cluster, POD_IDENTITY_AGENT);
     BeforeNodes(
         [vpc_cni, kube_proxy, agent].map(|draft| drawing.add(draft.after([&cluster.deployer]))),
     )
@@ -62,8 +66,8 @@ pub(crate) fn draw_after_nodes(
     let critical = json!({ "key": TAINT, "operator": "Exists" });
 
     let configuration = json!({ "tolerations": [critical] });
-    let coredns = configured(addon(drawing, cluster, "coredns"), &configuration);
-    let metrics_server = configured(addon(drawing, cluster, "metrics-server"), &configuration);
+    let coredns = configured(addon(drawing, cluster, COREDNS), &configuration);
+    let metrics_server = configured(addon(drawing, cluster, METRICS_SERVER), &configuration);
 
     let role = workload_role(
         drawing,
@@ -81,10 +85,7 @@ pub(crate) fn draw_after_nodes(
     volume_tags.insert(tags::BACKUP.to_owned(), drawing.scope_name());
     let gone = json!({ "effect": "NoExecute", "operator": "Exists", "tolerationSeconds": 300 });
     let configuration = json!({ "controller": { "tolerations": [critical, gone], "extraVolumeTags": volume_tags } });
-    let ebs_csi = configured(
-        addon(drawing, cluster, "aws-ebs-csi-driver"),
-        &configuration,
-    );
+    let ebs_csi = configured(addon(drawing, cluster, EBS_CSI), &configuration);
     let ebs_csi = cluster
         .identity
         .give(ebs_csi, &role, ServiceAccount::EBS_CSI);
@@ -115,7 +116,7 @@ fn draw_cloudwatch(drawing: &mut Drawing<'_>, cluster: &Cluster, nodes: &Made) {
     // The agent belongs on every node, whatever its taints.
     let configuration = json!({ "tolerations": [{ "operator": "Exists" }] });
     let addon = configured(
-        addon(drawing, cluster, "amazon-cloudwatch-observability"),
+        addon(drawing, cluster, CLOUDWATCH_OBSERVABILITY),
         &configuration,
     );
     let addon = cluster
@@ -124,8 +125,27 @@ fn draw_cloudwatch(drawing: &mut Drawing<'_>, cluster: &Cluster, nodes: &Made) {
     drawing.add(addon.after([nodes]));
 }
 
+/// Refuses versions of add-ons that were not drawn.
+pub(crate) fn check_versions(drawing: &mut Drawing<'_>) {
+    let addons: Vec<String> = drawing
+        .addresses_under("addons/")
+        .filter(|name| !name.ends_with("-role"))
+        .map(str::to_owned)
+        .collect();
+    for name in drawing.spec().addons.versions.keys() {
+        // The optional add-on may keep its version while it is off.
+        if !addons.contains(name) && name != CLOUDWATCH_OBSERVABILITY.name {
+            drawing.refuse(Error::UnknownAddon {
+                name: name.clone(),
+                addons: addons.clone(),
+            });
+        }
+    }
+}
+
 /// An add-on, at the spec's version or at EKS's default one.
-fn addon(drawing: &Drawing<'_>, cluster: &Cluster, name: &str) -> Draft {
+fn addon(drawing: &Drawing<'_>, cluster: &Cluster, addon: Addon) -> Draft {
+    let name = addon.name;
     Draft::new(
         format!("addons/{name}"),
         types::ADDON,

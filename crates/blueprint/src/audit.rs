@@ -25,11 +25,11 @@ pub(crate) fn draw(drawing: &mut Drawing<'_>) {
         let files = Value::join([bucket.arn(), "/AWSLogs/".into(), account(), "/*".into()]);
         vec![
             Statement::allow("CloudTrailLooks", &["s3:GetBucketAcl"])
-                .to_service("cloudtrail.amazonaws.com")
+                .by_service("cloudtrail.amazonaws.com")
                 .on([bucket.arn()])
                 .when("StringEquals", "aws:SourceArn", trail.clone()),
             Statement::allow("CloudTrailWrites", &["s3:PutObject"])
-                .to_service("cloudtrail.amazonaws.com")
+                .by_service("cloudtrail.amazonaws.com")
                 .on([files])
                 .when("StringEquals", "aws:SourceArn", trail)
                 .when("StringEquals", "s3:x-amz-acl", "bucket-owner-full-control"),

@@ -26,16 +26,12 @@ pub(crate) struct Draft {
 impl Draft {
     /// A managed resource. `properties` is an object.
     pub(crate) fn new(address: impl AsRef<str>, type_name: TypeName, properties: Value) -> Self {
-        let (address, mut error) = match Address::new(address.as_ref()) {
+        let (address, error) = match Address::new(address.as_ref()) {
             Ok(address) => (address, None),
             Err(why) => (placeholder(), Some(Error::Address(why))),
         };
-        let properties = match properties {
-            Value::Object(properties) => properties,
-            _ => {
-                error.get_or_insert_with(|| Error::NotAnObject(address.clone()));
-                BTreeMap::new()
-            }
+        let Value::Object(properties) = properties else {
+            unreachable!("a component declares its properties as an object")
         };
         Self {
             address,
@@ -194,6 +190,13 @@ impl<'a> Drawing<'a> {
         tags::owner(self.platform, &self.environment, address)
     }
 
+    /// What the addresses that begin with `prefix` end with.
+    pub(crate) fn addresses_under<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s str> {
+        self.drafts
+            .iter()
+            .filter_map(move |draft| draft.address.as_str().strip_prefix(prefix))
+    }
+
     /// Adds a resource; what is returned is how others refer to it.
     pub(crate) fn add(&mut self, mut draft: Draft) -> Made {
         self.errors.extend(draft.error.take());
@@ -209,6 +212,14 @@ impl<'a> Drawing<'a> {
 
     /// Tags everything, applies the spec's lifecycles, checks the names, and makes the graph.
     pub(crate) fn finish(mut self) -> Result<Graph, Vec<Error>> {
+        let empty = self
+            .spec()
+            .aws
+            .tags
+            .iter()
+            .filter(|(_, value)| value.is_empty());
+        self.errors
+            .extend(empty.map(|(key, _)| Error::EmptyTag { key: key.clone() }));
         lifecycle::apply(
             &self.spec().lifecycle,
             &self.environment,

@@ -96,7 +96,7 @@ impl Identity {
                 "AssumedByPods",
                 &["sts:AssumeRole", "sts:TagSession"],
             )
-            .to_service("pods.eks.amazonaws.com")
+            .by_service("pods.eks.amazonaws.com")
             .when("StringEquals", "aws:SourceAccount", account())
             .when(
                 "StringEquals",

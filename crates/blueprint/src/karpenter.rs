@@ -48,12 +48,7 @@ pub(crate) fn draw(drawing: &mut Drawing<'_>, cluster: &Cluster, addons: &[Made]
     let node_role = draw_nodes(drawing, cluster);
     let queue = karpenter.interruption_queue.then(|| draw_queue(drawing));
     let mut statements = instance_statements(drawing);
-    statements.extend(other_statements(
-        drawing,
-        cluster,
-        &node_role,
-        queue.as_ref(),
-    ));
+    statements.extend(other_statements(drawing, &node_role, queue.as_ref()));
     let role = workload_role(
         drawing,
         &cluster.identity,
@@ -112,7 +107,7 @@ fn draw_queue(drawing: &mut Drawing<'_>) -> Made {
     let rules = drawing.regional_arn("events", format!("rule/{}-*", drawing.name("karpenter")));
     let statements = [
         Statement::allow("EventsFromItsRules", &["sqs:SendMessage"])
-            .to_service("events.amazonaws.com")
+            .by_service("events.amazonaws.com")
             .on([queue.arn()])
             .when("ArnLike", "aws:SourceArn", rules),
         Statement::deny_everybody("NothingWithoutTls", &["sqs:*"])
@@ -267,7 +262,6 @@ fn instance_statements(drawing: &Drawing<'_>) -> Vec<Statement> {
 /// Everything but EC2: AMIs, prices, the cluster, the one role and the one profile of its nodes, its queue.
 fn other_statements(
     drawing: &Drawing<'_>,
-    cluster: &Cluster,
     node_role: &Made,
     queue: Option<&Made>,
 ) -> Vec<Statement> {
@@ -277,10 +271,12 @@ fn other_statements(
         drawing.region()
     );
     let profiles = drawing.global_arn("iam", "instance-profile/*");
+    // By its name and not by reference: the role need not wait until the cluster is there.
+    let the_cluster = drawing.regional_arn("eks", format!("cluster/{}", drawing.scope_name()));
     let mut statements = vec![
         Statement::allow("FindAmis", &["ssm:GetParameter"]).on([parameters]),
         Statement::allow("FindPrices", &["pricing:GetProducts"]).anywhere(),
-        Statement::allow("FindTheCluster", &["eks:DescribeCluster"]).on([cluster.made.arn()]),
+        Statement::allow("FindTheCluster", &["eks:DescribeCluster"]).on([the_cluster]),
         Statement::allow("GiveNodesTheirRole", &["iam:PassRole"])
             .on([node_role.arn()])
             .when(

@@ -97,9 +97,22 @@ pub enum Error {
     /// A name in the spec (of a secret, a host, a repository) makes no address.
     #[error(transparent)]
     Address(IdError),
-    /// A component did not declare properties as an object.
-    #[error("the properties of `{0}` are no object")]
-    NotAnObject(Address),
+    /// A version is given for an add-on that the platform does not have.
+    #[error("`addons.versions` names `{name}`, which is none of the platform's add-ons: {}", .addons.join(", "))]
+    UnknownAddon {
+        /// What it names.
+        name: String,
+        /// What there is.
+        addons: Vec<String>,
+    },
+    /// A tag of the spec has no value.
+    #[error(
+        "`aws.tags` gives `{key}` no value, but EKS add-ons and ECR repositories take no tag without one"
+    )]
+    EmptyTag {
+        /// The tag's key.
+        key: String,
+    },
     /// The resources make no graph.
     #[error(transparent)]
     Graph(GraphError),
@@ -127,10 +140,11 @@ fn draw_environment(drawing: &mut Drawing<'_>) {
     let cluster = cluster::draw(drawing, &network);
     let before_nodes = addons::draw_before_nodes(drawing, &cluster);
     let nodes = system_nodes::draw(drawing, &network, &cluster, &before_nodes);
-    let addons = addons::draw_after_nodes(drawing, &cluster, &nodes);
-    karpenter::draw(drawing, &cluster, &addons);
-    load_balancer_controller::draw(drawing, &network, &cluster, &addons);
-    external_secrets::draw(drawing, &cluster, &addons);
+    let after_nodes = addons::draw_after_nodes(drawing, &cluster, &nodes);
+    addons::check_versions(drawing);
+    karpenter::draw(drawing, &cluster, &after_nodes);
+    load_balancer_controller::draw(drawing, &network, &cluster, &after_nodes);
+    external_secrets::draw(drawing, &cluster, &after_nodes);
     redis::draw(drawing, &network);
     rabbitmq::draw(drawing, &network);
     secrets::draw(drawing);

@@ -47,7 +47,8 @@ pub(crate) fn draw(
 
 // After https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/main/docs/install/iam_policy.json, of August
 // 2026. That document is for every cluster of every account: here resources are this account's and region's, the tag must
-// name this cluster, and security groups must be in its VPC. WAF Classic is left out: it is gone since September 2025.
+// name this cluster, and security groups must be in its VPC. Left out are WAF Classic, which is gone since September 2025,
+// and the address pools of Outposts, which this platform does not run on.
 
 /// Whatever is asked for must carry this cluster's tag.
 fn asked(drawing: &Drawing<'_>, statement: Statement) -> Statement {
@@ -94,6 +95,7 @@ fn security_group_statements(drawing: &Drawing<'_>, network: &Network) -> Vec<St
             )
             .on([groups()]),
         ),
+        Statement::allow("FindSecurityGroups", &["ec2:GetSecurityGroupsForVpc"]).on([vpc.clone()]),
         // Not only its own: it lets load balancers reach the nodes, in the cluster's security group.
         Statement::allow(
             "ChangeRulesInTheVpc",
@@ -193,7 +195,6 @@ fn load_balancer_statements(drawing: &Drawing<'_>) -> Vec<Statement> {
                 "elasticloadbalancing:ModifyRule",
                 "elasticloadbalancing:RemoveListenerCertificates",
                 "elasticloadbalancing:SetRulePriorities",
-                "elasticloadbalancing:SetWebAcl",
             ],
         )
         .on(balancers())
@@ -224,7 +225,6 @@ fn other_statements(drawing: &Drawing<'_>) -> Vec<Statement> {
                 "ec2:DescribeAccountAttributes",
                 "ec2:DescribeAddresses",
                 "ec2:DescribeAvailabilityZones",
-                "ec2:DescribeCoipPools",
                 "ec2:DescribeInstances",
                 "ec2:DescribeInternetGateways",
                 "ec2:DescribeIpamPools",
@@ -235,8 +235,6 @@ fn other_statements(drawing: &Drawing<'_>) -> Vec<Statement> {
                 "ec2:DescribeTags",
                 "ec2:DescribeVpcPeeringConnections",
                 "ec2:DescribeVpcs",
-                "ec2:GetCoipPoolUsage",
-                "ec2:GetSecurityGroupsForVpc",
                 "elasticloadbalancing:DescribeCapacityReservation",
                 "elasticloadbalancing:DescribeListenerAttributes",
                 "elasticloadbalancing:DescribeListenerCertificates",
@@ -272,17 +270,19 @@ fn other_statements(drawing: &Drawing<'_>) -> Vec<Statement> {
         )
         .on([
             drawing.regional_arn("wafv2", "regional/webacl/*/*"),
-            balancers.clone(),
+            balancers,
         ]),
+        // Both know no resources.
+        Statement::allow(
+            "WebAclsAndShield",
+            &["elasticloadbalancing:SetWebAcl", "shield:CreateProtection"],
+        )
+        .anywhere(),
         Statement::allow(
             "Shield",
-            &[
-                "shield:CreateProtection",
-                "shield:DeleteProtection",
-                "shield:DescribeProtection",
-            ],
+            &["shield:DeleteProtection", "shield:DescribeProtection"],
         )
-        .on([drawing.global_arn("shield", "protection/*"), balancers]),
+        .on([drawing.global_arn("shield", "protection/*")]),
         Statement::allow("ServiceLinkedRole", &["iam:CreateServiceLinkedRole"])
             .on([linked_role])
             .when(

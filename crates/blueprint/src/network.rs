@@ -259,7 +259,7 @@ fn draw_flow_logs(drawing: &mut Drawing<'_>, vpc: &Made) {
     ));
     // https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html, without creating log groups: there is one.
     let trust = Statement::allow("AssumedByFlowLogs", &["sts:AssumeRole"])
-        .to_service("vpc-flow-logs.amazonaws.com")
+        .by_service("vpc-flow-logs.amazonaws.com")
         .when("StringEquals", "aws:SourceAccount", account())
         .when(
             "ArnLike",

@@ -36,8 +36,8 @@ impl Statement {
         }
     }
 
-    /// For an AWS service, in a document that says who.
-    pub(crate) fn to_service(mut self, service: &str) -> Self {
+    /// By an AWS service, in a document that says who.
+    pub(crate) fn by_service(mut self, service: &str) -> Self {
         self.principal = Some(value!({ "Service": service }));
         self
     }
@@ -112,7 +112,7 @@ pub(crate) fn document(statements: impl IntoIterator<Item = Statement>) -> Value
 
 /// The trust of a role that an AWS service assumes.
 pub(crate) fn assumed_by(service: &str) -> Value {
-    document([Statement::allow("AssumedByService", &["sts:AssumeRole"]).to_service(service)])
+    document([Statement::allow("AssumedByService", &["sts:AssumeRole"]).by_service(service)])
 }
 
 /// The inline policies of a role: one, of that name.

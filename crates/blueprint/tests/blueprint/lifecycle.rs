@@ -103,8 +103,12 @@ fn what_cannot_be_built_is_refused_all_at_once() {
         "systemNodes": { "instanceTypes": ["t3.medium", "t4g.medium"] },
         "certificate": { "mode": "wildcard" },
         "redis": { "enabled": true },
+        "addons": { "versions": { "core-dns": "v1" } },
+        "aws": { "tags": { "team": "" } },
     }));
     for part in [
+        "`core-dns`",
+        "`team`",
         "10.0.0.0/24",
         "one architecture",
         "dns.domain",

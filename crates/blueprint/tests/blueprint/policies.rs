@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use graph::Graph;
 use serde_json::{Value as Json, json};
 
-use crate::fixtures::{all, everything, platform};
+use crate::fixtures::{all, platform};
 use crate::render::{ACCOUNT, ISSUER, address, environment, payload};
 
 /// Actions beside `Describe…` and `List…` that know no resources, so that `*` is all there is
 /// (https://docs.aws.amazon.com/service-authorization/latest/reference/).
 const WITHOUT_RESOURCES: [&str; 4] = [
-    "ec2:GetCoipPoolUsage",
-    "ec2:GetSecurityGroupsForVpc",
+    "elasticloadbalancing:SetWebAcl",
     "pricing:GetProducts",
+    "shield:CreateProtection",
     "shield:GetSubscriptionState",
 ];
 
@@ -215,27 +215,4 @@ fn external_secrets_reads_the_environments_secrets_only() {
     assert_eq!(resources(json!({})), [arn("dev/"), arn("shop-dev/")]);
     let given = json!({ "externalSecrets": { "prefixes": ["dev/", "staging/*"] } });
     assert_eq!(resources(given), [arn("dev/"), arn("staging/")]);
-}
-
-/// The policies as files, for checkers of others: `SEAWORTHY_POLICIES=/tmp/policies cargo test … -- --ignored`.
-#[test]
-#[ignore = "writes files for IAM policy linters"]
-fn write_policies() {
-    let Some(folder) = std::env::var_os("SEAWORTHY_POLICIES") else {
-        return;
-    };
-    std::fs::create_dir_all(&folder).unwrap();
-    for identity in ["pod-identity", "irsa"] {
-        let mut overlay = everything();
-        overlay["cluster"]["workloadIdentity"] = identity.into();
-        let graph = environment(identity, &platform("prod", overlay));
-        for (place, document) in documents(&graph) {
-            let file = format!("{identity}-{}.json", place.replace(['/', ' '], "-"));
-            std::fs::write(
-                std::path::Path::new(&folder).join(file),
-                format!("{document:#}"),
-            )
-            .unwrap();
-        }
-    }
 }
