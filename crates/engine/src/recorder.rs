@@ -3,6 +3,7 @@
 //! Whoever records an event gets an answer when it is durable. Events that come while a batch is being written go into
 //! the next one, so that many operations share the cost of a write.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub struct Recorder {
     ledger: Arc<Mutex<Ledger>>,
     events: mpsc::UnboundedSender<(Event, Answer)>,
     lease: watch::Receiver<Lease>,
-    writer: JoinHandle<()>,
+    closed: AtomicBool,
     renewal: JoinHandle<()>,
 }
 
@@ -77,14 +78,14 @@ impl Recorder {
         };
         let (events, queue) = mpsc::unbounded_channel();
         let (renewed, lease) = watch::channel(lease);
-        let writer = tokio::spawn(write(store.clone(), ledger.clone(), lease.clone(), queue));
+        tokio::spawn(write(store.clone(), ledger.clone(), lease.clone(), queue));
         let renewal = tokio::spawn(renew(store.clone(), renewed));
         Ok(Self {
             store,
             ledger,
             events,
             lease,
-            writer,
+            closed: AtomicBool::new(false),
             renewal,
         })
     }
@@ -95,6 +96,9 @@ impl Recorder {
     ///
     /// When the lease was lost or the store fails: then nothing more may be done.
     pub async fn record(&self, event: Event) -> Result<Serial, RecordError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(RecordError::Closed);
+        }
         let (answer, written) = oneshot::channel();
         self.events
             .send((event, answer))
@@ -112,28 +116,34 @@ impl Recorder {
         look(&locked(&self.ledger))
     }
 
-    /// Keeps a snapshot and gives the lease back.
+    /// Keeps a snapshot under a reason, if one is given, and gives the lease back. After that nothing is recorded.
     ///
     /// # Errors
     ///
     /// When the store fails; the journal itself is whole.
-    pub async fn close(self, reason: Option<&str>) -> Result<(), RecordError> {
+    pub async fn close(&self, reason: Option<&str>) -> Result<(), RecordError> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
         self.renewal.abort();
-        drop(self.events);
-        // The writer ends when the last sender is gone; a panic in it was reported to whoever waited for its answer.
-        let _ = self.writer.await;
         let lease = self.lease.borrow().clone();
         if let Some(reason) = reason {
-            let snapshot = locked(&self.ledger)
-                .snapshot(Timestamp::now(), reason)
-                .map_err(|source| {
-                    let serial = locked(&self.ledger).state.serial;
-                    RecordError::Ledger(Arc::new(LedgerError::Unknown { serial, source }))
-                })?;
+            let snapshot = self.with(|ledger| {
+                let serial = ledger.state.serial;
+                let snapshot = ledger.snapshot(Timestamp::now(), reason);
+                snapshot.map_err(|source| LedgerError::Unknown { serial, source })
+            });
+            let snapshot = snapshot.map_err(|error| RecordError::Ledger(Arc::new(error)))?;
             self.store.keep_snapshot(&lease, &snapshot).await?;
         }
         self.store.release(&lease).await?;
         Ok(())
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.renewal.abort();
     }
 }
 

@@ -253,7 +253,7 @@ macro_rules! value {
     }};
     ([ $($body:tt)* ]) => {{
         #[allow(unused_mut, clippy::vec_init_then_push)]
-        let mut array = ::std::vec::Vec::<$crate::Value>::new();
+        let mut array = ::std::vec::Vec::<$crate::Value>::with_capacity(4);
         $crate::value_array!(array; $($body)*);
         $crate::Value::Array(array)
     }};

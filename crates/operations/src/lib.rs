@@ -1,1 +1,17 @@
+//! The use cases: one function each, for the CLI and whoever else wants them. No output, no arguments, no questions.
 #![forbid(unsafe_code)]
+
+mod error;
+mod init;
+mod platform_folder;
+mod run;
+mod scope;
+pub mod state;
+mod target;
+
+pub use error::Error;
+pub use init::{init, write_schemas};
+pub use platform_folder::{PlatformFolder, SHARED};
+pub use run::{Planned, Session, check_confirmation, drifted, plan_only, read_plan, staying, write_plan};
+pub use scope::Wanted;
+pub use target::{Connection, StateLocation, Target, TargetKind};

@@ -1,0 +1,208 @@
+//! What can go wrong in a use case.
+
+use std::path::{Path, PathBuf};
+
+use catalog::ids::{AccountId, Address, EnvironmentName, Region};
+use engine::provider::ProviderError;
+use engine::{EngineError, LedgerError, RecordError};
+use journal::StoreError;
+use spec::Diagnostic;
+
+/// What can go wrong in a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no platform here.
+    #[error("there is no platform.yaml in {} or a folder above it", folder.display())]
+    NoPlatform {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// There is no such environment.
+    #[error("there is no environment `{environment}`: {} has {}", folder.display(), listed(known))]
+    NoEnvironment {
+        /// What was asked for.
+        environment: EnvironmentName,
+        /// What there is.
+        known: Vec<EnvironmentName>,
+        /// Where overlays are.
+        folder: PathBuf,
+    },
+    /// A file can't be read or written.
+    #[error("{operation} {}", path.display())]
+    File {
+        /// What was done.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder is not empty.
+    #[error("{} is there already: nothing was written", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The spec is wrong.
+    #[error("the spec has {} mistake(s)", .0.len())]
+    Spec(Vec<Diagnostic>),
+    /// The platform can't be built from its spec.
+    #[error("the platform can't be built from its spec")]
+    Blueprint(Vec<blueprint::Error>),
+    /// AWS refuses, or can't be reached.
+    #[error("{doing}")]
+    Aws {
+        /// What was done.
+        doing: String,
+        /// Why not.
+        #[source]
+        source: ProviderError,
+    },
+    /// A session with AWS can't be opened.
+    #[error("could not connect to AWS")]
+    Session(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The account or the region is another than the spec's.
+    #[error("these credentials are of account {actual}, but the spec names account {wanted}")]
+    WrongAccount {
+        /// The spec's.
+        wanted: AccountId,
+        /// The credentials'.
+        actual: AccountId,
+    },
+    /// The target serves another region.
+    #[error("the sandbox plays the region {actual}, but the spec names {wanted}")]
+    WrongRegion {
+        /// The spec's.
+        wanted: Region,
+        /// The sandbox's.
+        actual: Region,
+    },
+    /// Somebody else is at work.
+    #[error("{scope} is locked by {owner} until {expires}: nothing was changed")]
+    Locked {
+        /// Which scope.
+        scope: String,
+        /// By whom.
+        owner: String,
+        /// Until when.
+        expires: String,
+    },
+    /// The state is damaged.
+    #[error("the state in {place} is damaged: {reason}")]
+    Damaged {
+        /// Which file or object.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The state can't be read or written.
+    #[error("the state can't be used")]
+    Store(#[source] StoreError),
+    /// The journal can't be folded.
+    #[error("the state's journal can't be understood")]
+    Ledger(#[source] LedgerError),
+    /// The run ended before its time.
+    #[error("the run could not go on")]
+    Engine(#[source] EngineError),
+    /// There is no such resource.
+    #[error("there is no resource `{address}` in the state{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    NoResource {
+        /// What was asked for.
+        address: Address,
+        /// What is near.
+        suggestion: Option<Address>,
+    },
+    /// A plan file can't be used.
+    #[error("{} is not a plan of this version of seaworthy", path.display())]
+    PlanFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The plan was made from another state or another spec.
+    #[error("{0}: make a new one")]
+    StalePlan(String),
+    /// A protected environment, whose name was not given.
+    #[error("{name} is protected: `--confirm {name}` is needed to destroy it")]
+    Protected {
+        /// Its name.
+        name: String,
+    },
+    /// Something that can't be done here.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::File { operation: "could not read", path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::File { operation: "could not write", path: path.to_owned(), source }
+    }
+
+    pub(crate) fn store(scope: &str, error: StoreError) -> Self {
+        match error {
+            StoreError::Held { owner, expires } => Self::Locked {
+                scope: scope.to_owned(),
+                owner: owner.to_string(),
+                expires: expires.to_string(),
+            },
+            StoreError::Damaged { place, reason } => Self::Damaged { place, reason },
+            other => Self::Store(other),
+        }
+    }
+
+    pub(crate) fn record(scope: &str, error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => match &*error {
+                StoreError::Held { owner, expires } => Self::Locked {
+                    scope: scope.to_owned(),
+                    owner: owner.to_string(),
+                    expires: expires.to_string(),
+                },
+                StoreError::Damaged { place, reason } => {
+                    Self::Damaged { place: place.clone(), reason: reason.clone() }
+                }
+                _ => Self::Engine(EngineError::Fatal(RecordError::Store(error).into())),
+            },
+            other => Self::Engine(EngineError::Fatal(other.into())),
+        }
+    }
+
+    /// Whether it was refused, rather than gone wrong: nothing was changed, and a person can allow it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked { .. } | Self::Protected { .. } | Self::Refused(_) | Self::StalePlan(_) | Self::WrongAccount { .. }
+        )
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoPlatform { .. } => Some("make one with `seaworthy init DIR --preset ekb`, or say where it is with -C DIR".into()),
+            Self::Locked { .. } => Some("wait for it; if that process is gone, the lock runs out by itself, or take it away with `seaworthy state unlock`".into()),
+            Self::Damaged { .. } => Some("nothing was overwritten; `seaworthy state history` lists the states that are whole, `seaworthy state rollback` goes back to the newest of them, and the next deploy finds by tag and name what it does not know of".into()),
+            Self::Exists { .. } => Some("choose another folder".into()),
+            Self::StalePlan(_) => Some("run `seaworthy plan --out FILE` again".into()),
+            Self::WrongAccount { .. } => Some("use the credentials of that account (AWS_PROFILE), or change aws.account in the spec".into()),
+            Self::WrongRegion { .. } => Some("run `seaworthy sandbox reset` and start it with `--region`, or let the deploy start it".into()),
+            Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
+                Some("everything so far is in the state; run the same command again to carry on".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn listed(names: &[EnvironmentName]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", "),
+    }
+}

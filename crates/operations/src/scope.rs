@@ -1,0 +1,57 @@
+//! One environment of a platform (or the shared scope), as it is wanted: validated, and built into a graph.
+
+use std::collections::BTreeMap;
+
+use catalog::Date;
+use catalog::ids::{AccountId, EnvironmentName};
+use graph::{Graph, Scope};
+use spec::{Diagnostic, Override, Platform};
+
+use crate::error::Error;
+use crate::platform_folder::{PlatformFolder, SHARED};
+
+/// One environment as it is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The validated spec.
+    pub platform: Platform,
+    /// Its resources.
+    pub graph: Graph,
+    /// What is allowed but unwise.
+    pub warnings: Vec<Diagnostic>,
+    /// What environment variables have changed in the spec.
+    pub overrides: Vec<Override>,
+}
+
+impl Wanted {
+    /// Reads, validates and builds one environment.
+    ///
+    /// # Errors
+    ///
+    /// When a file can't be read or the spec is wrong: with all that is wrong.
+    pub fn load(
+        folder: &PlatformFolder,
+        environment: &EnvironmentName,
+        variables: &BTreeMap<String, String>,
+        today: Date,
+    ) -> Result<Self, Error> {
+        let loaded = folder.load(environment, variables, today)?;
+        let built = if environment.as_str() == SHARED {
+            blueprint::shared(&loaded.platform)
+        } else {
+            blueprint::environment(&loaded.platform)
+        };
+        let graph = built.map_err(Error::Blueprint)?;
+        Ok(Self { platform: loaded.platform, graph, warnings: loaded.warnings, overrides: loaded.overrides })
+    }
+
+    /// Whose resources they are.
+    pub fn scope(&self) -> &Scope {
+        self.graph.scope()
+    }
+
+    /// The account that the spec names.
+    pub fn account(&self) -> Option<AccountId> {
+        self.platform.spec.aws.account.as_deref().and_then(|account| AccountId::new(account).ok())
+    }
+}

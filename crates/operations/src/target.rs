@@ -1,0 +1,195 @@
+//! Where a platform goes: an AWS account, or a sandbox that plays one. The difference is the endpoint, the credentials
+//! and how fast time goes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use catalog::ids::{AccountId, EnvironmentName, Region};
+use engine::{Pace, Provider};
+use journal::{FolderStore, Store};
+use spec::model::StateBackendKind;
+
+use crate::error::Error;
+use crate::platform_folder::PlatformFolder;
+use crate::scope::Wanted;
+
+/// Which kind of target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// The sandbox on this machine.
+    Sandbox,
+    /// Amazon Web Services.
+    Aws,
+}
+
+impl TargetKind {
+    /// Its name, as the state's place has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Aws => "aws",
+        }
+    }
+}
+
+/// Where a platform goes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Which kind.
+    pub kind: TargetKind,
+    /// The endpoint of all services; AWS's own when none.
+    pub endpoint: Option<String>,
+    /// An access key and its secret; the SDK's own chain when none.
+    pub credentials: Option<(String, String)>,
+    /// The profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// The account, if it is known without asking.
+    pub account: Option<AccountId>,
+    /// The only region that it serves, if it serves only one.
+    pub region: Option<Region>,
+    /// How fast time goes there.
+    pub pace: Pace,
+}
+
+/// An opened target.
+#[derive(Clone)]
+pub struct Connection {
+    /// What makes resources there.
+    pub provider: Arc<dyn Provider>,
+    /// The session, for what is not a resource.
+    pub session: Arc<aws::Session>,
+    /// Who we are there.
+    pub identity: aws::Identity,
+}
+
+impl Target {
+    /// Opens it for the region and the account that a spec names.
+    ///
+    /// # Errors
+    ///
+    /// When there are no credentials, they are refused, or they are another account's.
+    pub async fn connect(&self, wanted: &Wanted) -> Result<Connection, Error> {
+        let region = &wanted.platform.region;
+        self.check_region(region)?;
+        let session = self.session(region).await?;
+        let identity = aws::identity::caller(&session)
+            .await
+            .map_err(|source| Error::Aws { doing: "could not find out whose credentials these are".to_owned(), source })?;
+        if let Some(wanted) = wanted.account()
+            && wanted != identity.account
+        {
+            return Err(Error::WrongAccount { wanted, actual: identity.account });
+        }
+        let session = Arc::new(session);
+        let provider: Arc<dyn Provider> = Arc::new(aws::AwsProvider::new(session.clone()));
+        Ok(Connection { provider, session, identity })
+    }
+
+    /// Opens a session without asking anything.
+    ///
+    /// # Errors
+    ///
+    /// When there are no credentials.
+    pub async fn session(&self, region: &Region) -> Result<aws::Session, Error> {
+        let options = aws::SessionOptions {
+            endpoint: self.endpoint.clone(),
+            region: region.clone(),
+            credentials: self.credentials.clone(),
+            profile: self.profile.clone(),
+        };
+        aws::Session::new(options).await.map_err(|error| Error::Session(Box::new(error)))
+    }
+
+    fn check_region(&self, wanted: &Region) -> Result<(), Error> {
+        match &self.region {
+            Some(actual) if actual != wanted => {
+                Err(Error::WrongRegion { wanted: wanted.clone(), actual: actual.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the state of a scope is kept.
+pub struct StateLocation<'a> {
+    /// The platform's folder.
+    pub folder: &'a PlatformFolder,
+    /// The scope.
+    pub wanted: &'a Wanted,
+    /// The target.
+    pub target: &'a Target,
+}
+
+impl StateLocation<'_> {
+    /// The store, without asking AWS who we are where that can be avoided.
+    ///
+    /// # Errors
+    ///
+    /// When AWS has to be asked and refuses.
+    pub async fn offline(&self) -> Result<Option<Arc<dyn Store>>, Error> {
+        match self.wanted.platform.spec.state.backend {
+            StateBackendKind::Folder => {
+                let account = self.wanted.account().or_else(|| self.target.account.clone());
+                let account = account.or_else(|| self.only_account());
+                Ok(account.map(|account| self.folder_store(&account)))
+            }
+            StateBackendKind::S3 => {
+                let connection = self.target.connect(self.wanted).await?;
+                Ok(Some(self.store(&connection)?))
+            }
+        }
+    }
+
+    /// The store of an opened target.
+    ///
+    /// # Errors
+    ///
+    /// When the store is in S3 and its names are not valid.
+    pub fn store(&self, connection: &Connection) -> Result<Arc<dyn Store>, Error> {
+        let account = &connection.identity.account;
+        let state = &self.wanted.platform.spec.state;
+        // The shared scope makes the bucket, so its own state can't be in it.
+        let shared = self.wanted.scope().environment.as_str() == crate::SHARED;
+        if state.backend == StateBackendKind::Folder || shared {
+            return Ok(self.folder_store(account));
+        }
+        let platform = &self.wanted.platform.platform;
+        let bucket = state.bucket.clone().unwrap_or_else(|| format!("{platform}-seaworthy-state-{account}"));
+        let table = state.lock_table.clone().unwrap_or_else(|| format!("{platform}-seaworthy-locks"));
+        let prefix = format!(
+            "{}/{account}/{}/{}",
+            self.target.kind.name(),
+            self.wanted.platform.region,
+            self.wanted.scope().environment
+        );
+        Ok(Arc::new(aws::S3Store::new(connection.session.clone(), bucket, table, prefix)))
+    }
+
+    fn folder_store(&self, account: &AccountId) -> Arc<dyn Store> {
+        Arc::new(FolderStore::new(self.path(account)))
+    }
+
+    fn path(&self, account: &AccountId) -> PathBuf {
+        let region = self.wanted.platform.region.as_str();
+        self.accounts().join(account.as_str()).join(region).join(self.environment().as_str())
+    }
+
+    fn accounts(&self) -> PathBuf {
+        self.folder.own().join("state").join(self.target.kind.name())
+    }
+
+    fn environment(&self) -> &EnvironmentName {
+        &self.wanted.scope().environment
+    }
+
+    /// The account that this environment was deployed to, if it was to one alone.
+    fn only_account(&self) -> Option<AccountId> {
+        let entries = std::fs::read_dir(self.accounts()).ok()?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut accounts = names.filter_map(|name| AccountId::new(name).ok()).filter(|account| self.path(account).exists());
+        match (accounts.next(), accounts.next()) {
+            (Some(account), None) => Some(account),
+            _ => None,
+        }
+    }
+}
