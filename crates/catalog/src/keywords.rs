@@ -2,9 +2,10 @@
 //! (cfn-lint 1.58, `cfnlint/jsonschema/_keywords.py`).
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use jsonschema::paths::Location;
-use jsonschema::{Keyword, ValidationError, ValidationOptions};
+use jsonschema::{Keyword, ValidationError, ValidationOptions, Validator};
 use serde_json::{Map, Value};
 
 /// A keyword that is told by what it finds wrong: nothing, or one message for each fault.
@@ -19,7 +20,21 @@ const RULES: [(&str, Rule); 6] = [
     ("maxUniqueItems", max_unique_items),
 ];
 
+/// Stands for `pattern` in the schemas that are compiled here. Regular expressions are most of what compiling a schema
+/// costs, and a document meets few of them: each is compiled when a text first meets it.
+pub(crate) const LAZY_PATTERN: &str = "x-lazy-pattern";
+
 pub(crate) fn register(options: ValidationOptions) -> ValidationOptions {
+    let options = options.with_keyword(
+        LAZY_PATTERN,
+        |_: &Map<String, Value>, argument: &Value, _: Location| {
+            let pattern = argument.as_str().unwrap_or_default().to_owned();
+            Ok(Box::new(LazyPattern {
+                pattern,
+                compiled: OnceLock::new(),
+            }))
+        },
+    );
     RULES.into_iter().fold(options, |options, (name, rule)| {
         options.with_keyword(
             name,
@@ -31,6 +46,38 @@ pub(crate) fn register(options: ValidationOptions) -> ValidationOptions {
             },
         )
     })
+}
+
+struct LazyPattern {
+    pattern: String,
+    /// `None`: the regular expression is beyond the library, and checks nothing. (None of the bundle is; a live schema's may.)
+    compiled: OnceLock<Option<Validator>>,
+}
+
+impl LazyPattern {
+    fn fault(&self, instance: &Value) -> Option<String> {
+        let compiled = self.compiled.get_or_init(|| {
+            jsonschema::options()
+                .build(&serde_json::json!({ "pattern": self.pattern }))
+                .ok()
+        });
+        let fits = !instance.is_string()
+            || compiled
+                .as_ref()
+                .is_none_or(|validator| validator.is_valid(instance));
+        (!fits).then(|| format!("expected a text of the pattern {}", self.pattern))
+    }
+}
+
+impl<'i> Keyword<'i> for LazyPattern {
+    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
+        self.fault(instance)
+            .map_or(Ok(()), |message| Err(ValidationError::custom(message)))
+    }
+
+    fn is_valid(&self, instance: &'i Value) -> bool {
+        self.fault(instance).is_none()
+    }
 }
 
 struct Custom {

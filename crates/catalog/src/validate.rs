@@ -11,7 +11,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::{Map, Value};
 
-use crate::keywords::{self, alternatives};
+use crate::keywords::{self, LAZY_PATTERN, alternatives};
 use crate::property_path::PropertyPath;
 use crate::schema::ResourceSchema;
 
@@ -147,9 +147,6 @@ impl ResourceSchema {
             ValidationErrorKind::Constant { expected_value } => {
                 format!("expected {expected_value}, got {shown}")
             }
-            ValidationErrorKind::Pattern { pattern } => {
-                format!("{shown} does not match the pattern {pattern}")
-            }
             ValidationErrorKind::MinLength { limit } => {
                 format!(
                     "expected at least {limit} characters, got {}",
@@ -263,22 +260,14 @@ pub(crate) enum Checker {
 
 impl Checker {
     pub(crate) fn compile(document: &Value) -> Self {
-        let mut schema = checkable(document);
-        let build = |schema: &Value| {
-            keywords::register(jsonschema::options())
-                .with_draft(Draft::Draft202012)
-                .should_validate_formats(false)
-                .build(schema)
-                .map(|validator| Self::Compiled(Box::new(validator)))
-                .map_err(|error| error.to_string())
-        };
-        build(&schema)
-            .or_else(|_| {
-                // One pattern that the regular expressions of Rust cannot express must not cost all other checks.
-                drop_patterns(&mut schema);
-                build(&schema)
-            })
-            .unwrap_or_else(Self::Unusable)
+        keywords::register(jsonschema::options())
+            .with_draft(Draft::Draft202012)
+            .should_validate_formats(false)
+            .build(&checkable(document))
+            .map_or_else(
+                |error| Self::Unusable(error.to_string()),
+                |validator| Self::Compiled(Box::new(validator)),
+            )
     }
 }
 
@@ -298,47 +287,44 @@ fn checkable(document: &Value) -> Value {
     let mut schema: Map<String, Value> = document.as_object().cloned().unwrap_or_default();
     schema.retain(|key, _| !NOT_FORM.contains(&key.as_str()));
     let mut schema = Value::Object(schema);
-    visit_patterns(&mut schema, &mut |pattern| {
-        // Python and Java write the end of the text as \Z and \z; ECMA, without the multiline flag, as $.
-        Some(
-            pattern
-                .replace("\\Z", "$")
-                .replace("\\z", "$")
-                .replace("\\A", "^"),
-        )
-    });
+    make_patterns_lazy(&mut schema, false);
     schema
 }
 
-/// Removes each pattern that does not compile by itself.
-fn drop_patterns(schema: &mut Value) {
-    visit_patterns(schema, &mut |pattern| {
-        let alone = serde_json::json!({ "pattern": pattern });
-        jsonschema::options()
-            .build(&alone)
-            .is_ok()
-            .then(|| pattern.to_owned())
-    });
-}
-
-/// Replaces, or removes, the value of every `pattern` keyword.
-fn visit_patterns(schema: &mut Value, change: &mut impl FnMut(&str) -> Option<String>) {
+/// Renames every `pattern` keyword to the one that compiles late.
+///
+/// `named`: the value maps names to schemas, so that a `pattern` in it is a property's name.
+fn make_patterns_lazy(schema: &mut Value, named: bool) {
     match schema {
         Value::Object(map) => {
-            if let Some(Value::String(pattern)) = map.get("pattern") {
-                match change(pattern) {
-                    Some(new) => map.insert("pattern".to_owned(), Value::String(new)),
-                    None => map.remove("pattern"),
-                };
+            if !named && let Some(Value::String(pattern)) = map.get("pattern") {
+                let pattern = ecma(pattern);
+                map.remove("pattern");
+                map.insert(LAZY_PATTERN.to_owned(), Value::String(pattern));
             }
-            map.values_mut()
-                .for_each(|inner| visit_patterns(inner, change));
+            for (key, inner) in map.iter_mut() {
+                let names = !named
+                    && matches!(
+                        key.as_str(),
+                        "properties" | "patternProperties" | "definitions"
+                    );
+                make_patterns_lazy(inner, names);
+            }
         }
         Value::Array(items) => items
             .iter_mut()
-            .for_each(|inner| visit_patterns(inner, change)),
+            .for_each(|inner| make_patterns_lazy(inner, false)),
         _ => {}
     }
+}
+
+/// A pattern in ECMA's words: Python and Java write the ends of the text as `\A`, `\Z` and `\z`, ECMA, without the
+/// multiline flag, as `^` and `$`.
+fn ecma(pattern: &str) -> String {
+    pattern
+        .replace("\\Z", "$")
+        .replace("\\z", "$")
+        .replace("\\A", "^")
 }
 
 /// A value as a message shows it.
@@ -437,6 +423,24 @@ mod tests {
         violations.iter().map(ToString::to_string).collect()
     }
 
+    fn collect_patterns(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(map) => {
+                found.extend(
+                    map.get(LAZY_PATTERN)
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
+                map.values()
+                    .for_each(|inner| collect_patterns(inner, found));
+            }
+            Value::Array(items) => items
+                .iter()
+                .for_each(|inner| collect_patterns(inner, found)),
+            _ => {}
+        }
+    }
+
     #[test]
     fn every_schema_compiles_with_all_its_patterns_and_refuses_what_it_does_not_know() {
         for schema in crate::schemas() {
@@ -444,15 +448,15 @@ mod tests {
                 matches!(schema.checker(), Checker::Compiled(_)),
                 "{schema:?}"
             );
-            let mut patterns = checkable(schema.document());
-            visit_patterns(&mut patterns, &mut |pattern| {
+            let mut patterns = Vec::new();
+            collect_patterns(&checkable(schema.document()), &mut patterns);
+            for pattern in patterns {
                 let alone = json!({ "pattern": pattern });
                 assert!(
                     jsonschema::options().build(&alone).is_ok(),
                     "{schema:?}: {pattern}"
                 );
-                None
-            });
+            }
             let found = schema.validate(&json!({"NoSuchProperty": 1}));
             let unknown = found
                 .iter()
@@ -534,6 +538,18 @@ mod tests {
         assert_eq!(
             of("AWS::AmazonMQ::Broker").validate(&broker("NONE")).len(),
             1
+        );
+    }
+
+    #[test]
+    fn patterns_are_checked_though_late() {
+        let key = |window: &str| json!({"AliasName": window, "TargetKeyId": "k"});
+        let alias = of("AWS::KMS::Alias");
+        assert_eq!(alias.validate(&key("alias/shop")), []);
+        let wrong = told(&alias.validate(&key("shop")));
+        assert!(
+            wrong.len() == 1 && wrong[0].contains("pattern") && wrong[0].ends_with("got \"shop\""),
+            "{wrong:?}"
         );
     }
 
