@@ -18,7 +18,7 @@ use crate::{system_nodes, types};
 /// https://karpenter.sh/docs/getting-started/getting-started-with-karpenter/ (its CloudFormation template of August 2026).
 const EVENTS: [(&str, &str, &str); 5] = [
     (
-        "spot-interruption",
+        "interruption",
         "aws.ec2",
         "EC2 Spot Instance Interruption Warning",
     ),

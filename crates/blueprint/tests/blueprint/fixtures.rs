@@ -1,8 +1,11 @@
 //! Platforms: the presets' likes, and what else the spec can be.
 
+use std::collections::BTreeMap;
+
 use catalog::ids::{EnvironmentName, PlatformName, Region};
 use serde_json::{Value as Json, json};
-use spec::Platform;
+use spec::presets::{Preset, preset};
+use spec::{Platform, Source, Sources};
 
 /// A platform of a spec: `overlay` over what every spec must have.
 pub(crate) fn platform(environment: &str, overlay: Json) -> Platform {
@@ -72,6 +75,29 @@ pub(crate) fn nothing() -> Json {
     })
 }
 
+/// The presets in their environments, as `seaworthy init` leaves them.
+pub(crate) fn presets() -> Vec<(String, Platform)> {
+    let mut platforms = Vec::new();
+    for kind in Preset::ALL {
+        let files: BTreeMap<_, _> = preset(kind, &PlatformName::new("shop").unwrap())
+            .into_iter()
+            .collect();
+        for environment in ["dev", "prod"] {
+            let overlay = format!("environments/{environment}.yaml");
+            let sources = Sources {
+                platform: Source::new("platform.yaml", &files["platform.yaml"]),
+                overlay: Some(Source::new(&overlay, &files[overlay.as_str()])),
+                environment: EnvironmentName::new(environment).unwrap(),
+                others: Vec::new(),
+            };
+            let loaded =
+                spec::load(&sources, &BTreeMap::new(), "2026-11-21".parse().unwrap()).unwrap();
+            platforms.push((format!("{kind:?}, {environment}"), loaded.platform));
+        }
+    }
+    platforms
+}
+
 /// Named platforms, each unlike the others in what it has.
 pub(crate) fn all() -> Vec<(String, Platform)> {
     let existing = json!({ "network": { "existing": {
@@ -117,7 +143,7 @@ pub(crate) fn all() -> Vec<(String, Platform)> {
             json!({ "karpenter": { "interruptionQueue": false }, "externalSecrets": { "prefixes": ["dev/", "staging/"] } }),
         ),
     ];
-    let mut platforms = Vec::new();
+    let mut platforms = presets();
     for (name, overlay) in overlays {
         for identity in ["pod-identity", "irsa"] {
             let mut overlay = overlay.clone();

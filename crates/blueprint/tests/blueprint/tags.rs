@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use graph::Lifecycle;
 
-use crate::fixtures::all;
+use crate::fixtures::{all, platform};
 use crate::render::{environment, payload};
 
 #[test]
 fn owner_tags_are_on_everything_that_takes_tags() {
     for (name, platform) in all() {
         let scopes = [
-            ("prod", environment(&name, &platform)),
+            (platform.environment.as_str(), environment(&name, &platform)),
             ("shared", blueprint::shared(&platform).unwrap()),
         ];
         for (scope, graph) in scopes {
@@ -53,8 +53,7 @@ fn owner_tags_are_on_everything_that_takes_tags() {
 
 #[test]
 fn discovery_tags_are_on_the_subnets() {
-    let (name, platform) = all().swap_remove(0);
-    let graph = environment(&name, &platform);
+    let graph = environment("defaults", &platform("prod", serde_json::json!({})));
     for resource in graph
         .resources()
         .filter(|it| it.type_name.resource() == "Subnet")
