@@ -14,8 +14,10 @@ pub use crate::platform::Platform;
 
 /// The days that CloudWatch Logs can keep a log group's events.
 /// Source: the API reference of `PutRetentionPolicy`.
-pub const RETENTION_DAYS: &[u32] =
-    &[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+pub const RETENTION_DAYS: &[u32] = &[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
 
 const CIDR: &str = r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$";
 
@@ -122,7 +124,10 @@ pub struct Aws {
     pub account: Option<String>,
     /// The availability zones (`eu-central-1a`), two or more. Default: the first three of the region that EKS supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 6), inner(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")))]
+    #[schemars(
+        length(min = 2, max = 6),
+        inner(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$"))
+    )]
     #[schemars(extend("uniqueItems" = true))]
     pub availability_zones: Option<Vec<String>>,
     /// Tags for everything that takes tags, beside the owner tags.
@@ -221,7 +226,10 @@ pub struct ExistingNetwork {
     #[schemars(extend("patternErrorMessage" = "a VPC's id, as vpc-0123456789abcdef0"))]
     pub vpc_id: String,
     /// Its private subnets, one or more for each availability zone of the spec. They need a way to the Internet.
-    #[schemars(length(min = 2), inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")))]
+    #[schemars(
+        length(min = 2),
+        inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$"))
+    )]
     #[schemars(extend("uniqueItems" = true))]
     pub private_subnet_ids: Vec<String>,
     /// Its public subnets, where the load balancers go.
@@ -310,7 +318,10 @@ pub enum WorkloadIdentity {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SystemNodes {
     /// Instance types, all of one architecture.
-    #[schemars(length(min = 1, max = 20), inner(regex(pattern = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")))]
+    #[schemars(
+        length(min = 1, max = 20),
+        inner(regex(pattern = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$"))
+    )]
     #[schemars(extend("uniqueItems" = true))]
     pub instance_types: Vec<String>,
     /// Least number of nodes.
