@@ -345,6 +345,17 @@ impl ResourceSchema {
         same_identifier || same_name && !other_parent
     }
 
+    /// Read-only properties that every update gives a new value: whoever refers to one has to follow.
+    #[must_use]
+    pub fn renewed_by_update(&self) -> &'static [&'static str] {
+        // Source: the types' CloudFormation return values ("the latest version of the launch template", "VersionId").
+        match self.type_name.as_str() {
+            "AWS::EC2::LaunchTemplate" => &["LatestVersionNumber"],
+            "AWS::Backup::BackupPlan" => &["VersionId"],
+            _ => &[],
+        }
+    }
+
     /// Whether Cloud Control can manage the type, as far as is known without asking it.
     #[must_use]
     pub fn provisioning(&self) -> Provisioning {

@@ -37,6 +37,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     let mut planner = Planner {
         inputs,
         fresh: BTreeSet::new(),
+        updated: BTreeSet::new(),
         delete_first: BTreeSet::new(),
         resolved: BTreeMap::new(),
     };
@@ -128,7 +129,9 @@ struct Planner<'a> {
     inputs: Inputs<'a>,
     /// What will be made, or made anew: its attributes are not those of the state.
     fresh: BTreeSet<Address>,
-    /// Of those, what is deleted before it is made anew.
+    /// What will be changed where it is: some of its attributes may be new.
+    updated: BTreeSet<Address>,
+    /// Of what is made anew, what is deleted before.
     delete_first: BTreeSet<Address>,
     /// The desired properties of what was planned so far, as far as they are known.
     resolved: BTreeMap<Address, Json>,
@@ -146,6 +149,19 @@ impl Lookup for Planner<'_> {
         };
         if let Some(known) = known {
             return Some(known.clone());
+        }
+        if self.updated.contains(&reference.to)
+            && let Attribute::Property(path) = &reference.attribute
+            && let Some(schema) = self
+                .inputs
+                .graph
+                .get(&reference.to)
+                .and_then(|to| catalog::schema(&to.type_name))
+            && path
+                .property()
+                .is_some_and(|name| schema.renewed_by_update().contains(&name))
+        {
+            return None;
         }
         if !self.fresh.contains(&reference.to) {
             return self.inputs.state.attribute(reference);
@@ -187,6 +203,9 @@ impl Planner<'_> {
         let decision = self.decide(resource, &desired);
         if matches!(decision.action, Action::Create | Action::Replace) {
             self.fresh.insert(resource.address.clone());
+        }
+        if decision.action == Action::Update {
+            self.updated.insert(resource.address.clone());
         }
         if decision
             .replacement

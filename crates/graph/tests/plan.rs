@@ -222,6 +222,30 @@ fn a_fixed_name_is_deleted_first_and_so_is_who_is_tied_to_it_by_name() {
 }
 
 #[test]
+fn who_refers_to_a_version_follows_when_an_update_makes_a_new_one() {
+    let world = |disk: u32| {
+        let template = address("system-nodes/launch-template");
+        let version = Value::attribute(&template, "LatestVersionNumber");
+        let data = value!({ "LaunchTemplateData": { "BlockDeviceMappings": [{ "Ebs": { "VolumeSize": disk } }] } });
+        let group = value!({ "NodegroupName": "system", "LaunchTemplate": { "Version": version } });
+        graph([
+            resource(
+                "system-nodes/launch-template",
+                "AWS::EC2::LaunchTemplate",
+                data,
+            ),
+            resource("system-nodes/node-group", "AWS::EKS::Nodegroup", group),
+        ])
+    };
+    let plan = planned(&world(60), &deployed(&world(50)));
+    let both = [
+        ("system-nodes/launch-template", Action::Update),
+        ("system-nodes/node-group", Action::Update),
+    ];
+    assert_eq!(actions(&plan), both, "one deploy rolls the change out");
+}
+
+#[test]
 fn what_is_no_longer_wanted_is_deleted_dependants_first_unless_it_is_not_ours_to_delete() {
     let mut retained = queue("jobs", 60);
     retained.lifecycle = Lifecycle::Retain;
