@@ -76,8 +76,16 @@ fn title(schema: &mut Value, path: &str) {
             format!("{path}.{key}")
         };
         title(property, &path);
-        for item in [property.get_mut("items")].into_iter().flatten() {
-            title(item, &format!("{path}[]"));
+        // The model can annotate a list alone; the pattern is its items'.
+        let message = property
+            .as_object_mut()
+            .filter(|it| it.contains_key("items"))
+            .and_then(|it| it.remove("patternErrorMessage"));
+        if let Some(items) = property.get_mut("items") {
+            title(items, &format!("{path}[]"));
+            if let (Some(items), Some(message)) = (items.as_object_mut(), message) {
+                items.insert("patternErrorMessage".to_owned(), message);
+            }
         }
         if let Some(property) = property.as_object_mut() {
             property.insert("title".to_owned(), Value::String(path));

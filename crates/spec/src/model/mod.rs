@@ -129,6 +129,7 @@ pub struct Aws {
         inner(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$"))
     )]
     #[schemars(extend("uniqueItems" = true))]
+    #[schemars(extend("patternErrorMessage" = "an availability zone, as eu-central-1a"))]
     pub availability_zones: Option<Vec<String>>,
     /// Tags for everything that takes tags, beside the owner tags.
     #[serde(default)]
@@ -231,11 +232,13 @@ pub struct ExistingNetwork {
         inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$"))
     )]
     #[schemars(extend("uniqueItems" = true))]
+    #[schemars(extend("patternErrorMessage" = "a subnet's id, as subnet-0123456789abcdef0"))]
     pub private_subnet_ids: Vec<String>,
     /// Its public subnets, where the load balancers go.
     #[serde(default)]
     #[schemars(inner(regex(pattern = r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")))]
     #[schemars(extend("uniqueItems" = true))]
+    #[schemars(extend("patternErrorMessage" = "a subnet's id, as subnet-0123456789abcdef0"))]
     pub public_subnet_ids: Vec<String>,
 }
 
@@ -269,6 +272,7 @@ pub struct Endpoint {
     /// Who may reach the public endpoint. `0.0.0.0/0` is a warning.
     #[schemars(with = "Vec<String>", inner(regex(pattern = CIDR)), length(max = 40))]
     #[schemars(extend("uniqueItems" = true))]
+    #[schemars(extend("patternErrorMessage" = "an IPv4 range, as 203.0.113.0/24"))]
     pub public_cidrs: Vec<Ipv4Net>,
 }
 
@@ -323,6 +327,7 @@ pub struct SystemNodes {
         inner(regex(pattern = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$"))
     )]
     #[schemars(extend("uniqueItems" = true))]
+    #[schemars(extend("patternErrorMessage" = "an EC2 instance type, as t3.medium"))]
     pub instance_types: Vec<String>,
     /// Least number of nodes.
     #[schemars(range(min = 1, max = 100))]

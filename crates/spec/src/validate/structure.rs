@@ -115,15 +115,27 @@ pub(super) fn check(root: Node) -> Form {
         }
         // Of several faults of one value the first by this order says it all.
         faults.sort_by_key(|(path, fault)| (path.clone(), priority(fault.kind())));
-        let mut reported = BTreeSet::new();
-        for (path, fault) in faults {
-            let whole = !matches!(
-                fault.kind(),
-                Fault::Required { .. } | Fault::AdditionalProperties { .. }
-            );
-            if !whole || reported.insert(path.clone()) {
-                report(&mut form, &path, &fault);
+        // A key that was spelt wrong is renamed before it is missed.
+        for (path, fault) in &faults {
+            if let Fault::AdditionalProperties { unexpected } = fault.kind() {
+                unexpected
+                    .iter()
+                    .for_each(|key| unknown_key(&mut form, path, key));
             }
+        }
+        // Everything is said of the tree as it is before anything in it is mended.
+        let mut reported = BTreeSet::new();
+        let mut repairs = Vec::new();
+        for (path, fault) in &faults {
+            match fault.kind() {
+                Fault::AdditionalProperties { .. } => {}
+                Fault::Required { property } => repairs.extend(missing(&mut form, path, property)),
+                kind if reported.insert(path) => repairs.extend(wrong(&mut form, path, kind)),
+                _ => {}
+            }
+        }
+        for repair in repairs {
+            repair.apply(&mut form);
         }
     }
     addresses(&mut form);
@@ -209,63 +221,76 @@ fn segments(fault: &ValidationError<'_>) -> Path {
 
 fn priority(fault: &Fault) -> u8 {
     match fault {
-        // A key that was spelt wrong is renamed before it is missed.
-        Fault::Type { .. } | Fault::AdditionalProperties { .. } => 0,
+        Fault::Type { .. } => 0,
         Fault::Enum { .. } | Fault::OneOfNotValid { .. } | Fault::OneOfMultipleValid { .. } => 1,
         Fault::MinLength { .. } | Fault::MaxLength { .. } => 2,
-        Fault::Required { .. } => 4,
         _ => 3,
     }
 }
 
-fn report(form: &mut Form, path: &[String], fault: &ValidationError<'_>) {
-    match fault.kind() {
-        Fault::AdditionalProperties { unexpected } => {
-            for key in unexpected {
-                unknown_key(form, path, key);
-            }
-        }
-        Fault::Required { property } => {
-            let key = property.as_str().unwrap_or_default().to_owned();
-            let missing: Path = path.iter().cloned().chain([key]).collect();
-            if form.root.get(&missing).is_some() {
-                return;
-            }
-            if form.broken.contains(&missing) || form.broken.contains(path) {
-                mend(form, &missing);
-                return;
-            }
-            let mut diagnostic =
-                Diagnostic::error("missing-key", format!("`{}` is missing", dotted(&missing)))
-                    .at(form.place(path).unwrap_or_else(|| start(&form.root)));
-            if let Some(description) =
-                schema::at(&missing).and_then(|schema| schema.get("description")?.as_str())
-            {
-                diagnostic = diagnostic.help(description);
-            }
-            form.diagnostics.push(diagnostic);
-            mend(form, &missing);
-        }
-        kind => {
-            let Some(node) = form.root.get(path) else {
-                return;
-            };
-            form.diagnostics
-                .push(wrong_value(path, node, kind).at(node.place.clone()));
-            // What lacks its quotes alone is checked further: the text may be wrong as well.
-            let unquoted =
-                matches!(
-                    kind,
-                    Fault::Type {
-                        kind: TypeKind::Single(JsonType::String)
-                    }
-                ) && matches!(node.kind, Kind::Integer(_) | Kind::Float(_) | Kind::Bool(_));
-            match descend(&mut form.root, path) {
-                Some(node) if unquoted => node.kind = Kind::Text(node.place.text().to_owned()),
-                _ => drop(mend(form, path)),
+/// What is done to a tree to go on with it.
+enum Repair {
+    /// The value goes, or something stands in for it.
+    Mend(Path),
+    /// The value is text that lacks its quotes.
+    Quote(Path),
+}
+
+impl Repair {
+    fn apply(self, form: &mut Form) {
+        match self {
+            Self::Mend(path) => drop(mend(form, &path)),
+            Self::Quote(path) => {
+                if let Some(node) = descend(&mut form.root, &path) {
+                    node.kind = Kind::Text(node.place.text().to_owned());
+                }
             }
         }
     }
+}
+
+/// Reports a required key that isn't there.
+fn missing(form: &mut Form, path: &[String], key: &Value) -> Option<Repair> {
+    let missing: Path = path
+        .iter()
+        .cloned()
+        .chain(key.as_str().map(ToOwned::to_owned))
+        .collect();
+    if form.root.get(&missing).is_some() {
+        return None;
+    }
+    if !form.broken.contains(&missing) && !form.broken.contains(path) {
+        let message = format!("`{}` is missing", dotted(&missing));
+        let place = form.place(path).unwrap_or_else(|| start(&form.root));
+        let diagnostic = Diagnostic::error("missing-key", message).at(place);
+        let description =
+            schema::at(&missing).and_then(|schema| schema.get("description")?.as_str());
+        form.diagnostics.push(match description {
+            Some(description) => diagnostic.help(description),
+            None => diagnostic,
+        });
+    }
+    Some(Repair::Mend(missing))
+}
+
+/// Reports a value that is wrong.
+fn wrong(form: &mut Form, path: &[String], fault: &Fault) -> Option<Repair> {
+    let node = form.root.get(path)?;
+    let diagnostic = wrong_value(path, node, fault).at(node.place.clone());
+    let text = matches!(
+        fault,
+        Fault::Type {
+            kind: TypeKind::Single(JsonType::String)
+        }
+    );
+    let unquoted = text && matches!(node.kind, Kind::Integer(_) | Kind::Float(_) | Kind::Bool(_));
+    form.diagnostics.push(diagnostic);
+    // What lacks its quotes alone is checked further: the text may be wrong as well.
+    Some(if unquoted {
+        Repair::Quote(path.to_vec())
+    } else {
+        Repair::Mend(path.to_vec())
+    })
 }
 
 /// The first line, where what is missing at the top belongs.
