@@ -7,6 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod aws;
+pub mod clock;
+mod error;
 mod settings;
+mod store;
 
+pub use clock::TimeScale;
+pub use error::Error;
 pub use settings::Settings;

@@ -1,7 +1,7 @@
 //! The world of the embedded AWS: every resource that exists in its account and region. A value without behaviour: the
 //! rules (`kinds`) read it, one writer changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use catalog::TypeName;
 use serde::{Deserialize, Serialize};
@@ -58,17 +58,10 @@ impl World {
     /// An empty world.
     #[must_use]
     pub fn new(account: &str, region: &str, ids: Ids) -> Self {
-        // AWS's three public partitions, by the regions' prefixes
-        // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
-        let partition = match region {
-            _ if region.starts_with("cn-") => "aws-cn",
-            _ if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
         Self {
             account: account.to_owned(),
             region: region.to_owned(),
-            partition: partition.to_owned(),
+            partition: catalog::regions::partition(region).to_owned(),
             entries: BTreeMap::new(),
             ids,
         }
@@ -98,8 +91,8 @@ impl World {
     }
 
     /// All resources of a type, in whatever phase, in the order of their identifiers.
-    pub fn of_type(&self, type_name: impl AsRef<str>) -> impl Iterator<Item = &Entry> {
-        self.entries.get(type_name.as_ref()).into_iter().flat_map(BTreeMap::values)
+    pub fn of_type(&self, type_name: impl AsRef<str>) -> Entries<'_> {
+        Entries(self.entries.get(type_name.as_ref()).map(BTreeMap::values))
     }
 
     /// All resources, by type and identifier.
@@ -132,5 +125,17 @@ impl World {
     /// Keeps the source of identifiers after draws were made from a copy.
     pub fn set_ids(&mut self, ids: Ids) {
         self.ids = ids;
+    }
+}
+
+/// The resources of one type. A type of its own, so that it borrows the world and not the type's name.
+#[derive(Debug, Clone)]
+pub struct Entries<'a>(Option<btree_map::Values<'a, String, Entry>>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        self.0.as_mut()?.next()
     }
 }
