@@ -6,8 +6,12 @@
 //! <folder>/snapshots/<serial>.json
 //! <folder>/runs/<serial>.jsonl    records that a snapshot has taken over, kept as the log of what was done
 //! <folder>/lease.json             who may write
+//! <folder>/holder                 locked by the operating system for as long as the process that holds the lease lives
 //! <folder>/lock                   the operating system's lock, held for the moment of a write
 //! ```
+//!
+//! A lease that has not expired is respected while its holder lives; that of a process that was killed is free at once,
+//! because the operating system has let go of its lock. Where the file system knows no locks, the lease's time counts.
 //!
 //! A batch is one write and one `fdatasync`. A process that dies within the write leaves a torn tail, which was never
 //! acknowledged: readers leave it out and the next write moves it to `torn`. If acknowledged records are missing, by the
@@ -16,6 +20,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +41,8 @@ const CHECKSUM_LENGTH: usize = 16;
 #[derive(Debug, Clone)]
 pub struct FolderStore {
     folder: PathBuf,
+    /// The locked file of the lease that was got through this store.
+    holder: Arc<Mutex<Option<File>>>,
 }
 
 impl FolderStore {
@@ -43,6 +50,7 @@ impl FolderStore {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            holder: Arc::default(),
         }
     }
 
@@ -52,6 +60,7 @@ impl FolderStore {
     ) -> Result<T, StoreError> {
         let files = Files {
             folder: self.folder.clone(),
+            holder: self.holder.clone(),
         };
         let place = self.place();
         tokio::task::spawn_blocking(move || work(&files))
@@ -145,6 +154,7 @@ impl Store for FolderStore {
         self.blocking(move |files| {
             files.locked(|files| {
                 files.check_lease(&lease)?;
+                files.keep_holder(None);
                 // The fence stays: the next lease must be larger.
                 files
                     .write_lease(&Lease {
@@ -159,9 +169,14 @@ impl Store for FolderStore {
 
     async fn holder(&self) -> Result<Option<Lease>, StoreError> {
         self.blocking(|files| {
-            Ok(files
+            let lease = files
                 .lease()?
-                .filter(|lease| lease.expires != Timestamp::MIN))
+                .filter(|lease| lease.expires != Timestamp::MIN);
+            Ok(match lease {
+                // Whoever had it is dead.
+                Some(_) if files.lock_holder()?.is_some() => None,
+                lease => lease,
+            })
         })
         .await
     }
@@ -216,6 +231,7 @@ struct Journal {
 
 struct Files {
     folder: PathBuf,
+    holder: Arc<Mutex<Option<File>>>,
 }
 
 impl Files {
@@ -577,11 +593,32 @@ impl Files {
         }
     }
 
+    fn keep_holder(&self, file: Option<File>) {
+        // Closing the file that was there lets go of its lock.
+        *self
+            .holder
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = file;
+    }
+
+    /// The holder's file, locked; none when a living process has it locked or the file system knows no locks.
+    fn lock_holder(&self) -> Result<Option<File>, StoreError> {
+        let path = self.path("holder");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed("could not open", &path))?;
+        Ok(file.try_lock().is_ok().then_some(file))
+    }
+
     fn acquire(&self, owner: &LeaseOwner, duration: Duration) -> Result<Lease, StoreError> {
         let current = self.lease()?;
+        let holder = self.lock_holder()?;
         if let Some(held) = current
             .as_ref()
-            .filter(|held| held.expires > Timestamp::now())
+            .filter(|held| held.expires > Timestamp::now() && holder.is_none())
         {
             return Err(StoreError::Held {
                 owner: held.owner.clone(),
@@ -589,6 +626,7 @@ impl Files {
             });
         }
         let fence = current.map_or(Fence(1), |lease| lease.fence.next());
+        self.keep_holder(holder);
         self.write_lease(&Lease {
             owner: owner.clone(),
             fence,
@@ -790,5 +828,18 @@ mod tests {
         store.append(&second, &[record(&second, 1)]).await.unwrap();
         store.release(&second).await.unwrap();
         assert!(store.holder().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_lease_of_a_dead_process_is_free_at_once_and_its_fence_counts() {
+        let (_folder, store) = store();
+        let first = store.acquire(&owner("first"), HOUR).await.unwrap();
+        let other = FolderStore::new(&store.folder);
+        assert!(other.acquire(&owner("second"), HOUR).await.is_err());
+        // What the operating system does when a process dies.
+        drop(store);
+        assert!(other.holder().await.unwrap().is_none());
+        let second = other.acquire(&owner("second"), HOUR).await.unwrap();
+        assert_eq!(second.fence, first.fence.next());
     }
 }
