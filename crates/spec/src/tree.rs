@@ -18,6 +18,9 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// How deep maps and lists may lie in each other. A spec needs 5.
 pub const MAX_DEPTH: usize = 32;
 
+/// How many entries a map or a list may have.
+pub const MAX_ENTRIES: usize = 4096;
+
 /// A value and its place.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -394,6 +397,15 @@ impl Reader<'_> {
 
     /// A value is complete: it goes into what it lies in.
     fn value(&mut self, node: Node) -> Result<(), Diagnostic> {
+        let entries = match self.stack.last() {
+            Some(Frame::List { items, .. }) => items.len(),
+            Some(Frame::Map { entries, .. }) => entries.len(),
+            None => 0,
+        };
+        if entries >= MAX_ENTRIES {
+            let message = format!("a map or a list has more than {MAX_ENTRIES} entries");
+            return Err(Diagnostic::error("too-large", message).at(node.place));
+        }
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Frame::List { items, .. }) => items.push(node),

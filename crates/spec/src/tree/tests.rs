@@ -147,10 +147,17 @@ fn size_and_depth_are_bounded() {
     assert_eq!(codes(&"[".repeat(10_000))[0].0, "too-deep");
     assert_eq!(codes(&"- ".repeat(10_000))[0].0, "too-deep");
     assert_eq!(codes(&"a: 1\n".repeat(MAX_BYTES))[0].0, "too-large");
-    let many: String = (0..20_000)
-        .map(|number| format!("k{number}: {number}\n"))
-        .collect();
-    assert!(read(&many).is_ok());
+    let keys =
+        |count: usize| -> String { (0..count).map(|number| format!("k{number}: 1\n")).collect() };
+    assert!(read(&keys(MAX_ENTRIES)).is_ok());
+    assert_eq!(
+        codes(&keys(MAX_ENTRIES + 1))[0],
+        ("too-large", "a.yaml:4097:8".to_owned())
+    );
+    assert_eq!(
+        codes(&format!("[{}]", "1, ".repeat(MAX_ENTRIES + 1)))[0].0,
+        "too-large"
+    );
 }
 
 #[test]

@@ -16,6 +16,18 @@ const MOST_TAGS: usize = 50 - 7;
 const MOST_EMAILS: usize = 10;
 
 pub(super) fn check(check: &mut Check<'_>) {
+    if check.production && check.spec.protected == Some(false) {
+        let message = format!(
+            "`{}` can be destroyed without its name being typed",
+            check.environment
+        );
+        check.warn(
+            &["protected"],
+            "unprotected",
+            message,
+            "remove it: production is protected by default",
+        );
+    }
     region_and_zones(check);
     tags(check);
     state(check);

@@ -195,6 +195,9 @@ fn versions_of_addons(check: &mut Check<'_>) {
         let path = ["addons", "versions", name];
         if !ADDONS.iter().any(|addon| addon.name == name) {
             let help = match nearest(name, ADDONS.iter().map(|addon| addon.name)) {
+                _ if name.contains("load-balancer-controller") => {
+                    "it is a Helm chart; its AWS side is `loadBalancerController`".to_owned()
+                }
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("they are {}", ADDONS.map(|addon| addon.name).join(", ")),
             };

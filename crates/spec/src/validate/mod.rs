@@ -120,9 +120,7 @@ pub(crate) fn validate(
     let mut diagnostics = std::mem::take(&mut form.diagnostics);
     let spec = form.spec.take();
     if let Some(spec) = &spec {
-        let production = spec
-            .protected
-            .unwrap_or_else(|| protected_by_default(environment));
+        let production = spec.protected == Some(true) || protected_by_default(environment);
         let mut check = Check {
             spec,
             form: &form,

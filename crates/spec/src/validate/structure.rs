@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Fault};
 use jsonschema::paths::LocationSegment;
-use jsonschema::{JsonType, ValidationError, Validator};
+use jsonschema::{JsonType, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::suggest::{self, Meant};
@@ -21,7 +21,10 @@ use crate::tree::{Kind, Node};
 type Path = Vec<String>;
 
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-    jsonschema::validator_for(schema::strict())
+    // No pattern of ours looks around, so that the engine without backtracking does.
+    jsonschema::options()
+        .with_pattern_options(PatternOptions::regex())
+        .build(schema::strict())
         .expect("the schema is generated, and a test compiles it")
 });
 

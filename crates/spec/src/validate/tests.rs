@@ -229,7 +229,10 @@ fn network() {
                 "network: {natGateways: single}",
                 &["W single-nat-gateway @ single"],
             ),
-            ("network: {natGateways: single}\nprotected: false", &[]),
+            (
+                "network: {natGateways: single}\nprotected: false",
+                &["W single-nat-gateway @ single", "W unprotected @ false"],
+            ),
             (
                 "network: {flowLogs: {retentionDays: 45}}",
                 &["E unknown-value @ 45"],
@@ -253,6 +256,16 @@ fn network() {
             (
                 "network: {cidr: 10.0.0.0/24, existing: {vpcId: vpc-01234567, privateSubnetIds: [subnet-01234567, subnet-11234567, subnet-21234567]}}",
                 &["W no-public-subnets @ existing"],
+            ),
+        ],
+    );
+    check(
+        "dev",
+        &[
+            ("network: {natGateways: single}", &[]),
+            (
+                "network: {natGateways: single}\nprotected: true",
+                &["W single-nat-gateway @ single"],
             ),
         ],
     );
