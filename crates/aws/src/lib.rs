@@ -1,1 +1,23 @@
+//! Everything that talks to AWS, or to a sandbox that speaks as AWS does.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod arn;
+mod budgets;
+mod certificate;
+pub mod classify;
+mod cloud_control;
+mod endpoint;
+mod find;
+mod identity;
+pub mod patch;
+mod provider;
+mod route53_records;
+mod session;
+mod signed;
+pub mod tags;
+
+pub use identity::CallerIdentity;
+pub use provider::AwsProvider;
+pub use session::{Session, SessionError, SessionOptions, StaticCredentials};
+pub use signed::CallError;

@@ -1,0 +1,93 @@
+//! Where the services are that are called without an SDK, and how their requests are signed.
+
+use catalog::regions;
+
+use crate::session::Session;
+
+/// A service that is called directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Acm,
+    Budgets,
+    CloudFormation,
+    DynamoDb,
+    ResourceTagging,
+    /// Resource tagging in the partition's first region, which answers for what is in no region.
+    ResourceTaggingGlobal,
+    Route53,
+    S3,
+    SecretsManager,
+    ServiceQuotas,
+}
+
+impl Service {
+    /// The name in the signature's scope (each service's `signingName` in the AWS API models).
+    pub(crate) fn signing_name(self) -> &'static str {
+        match self {
+            Self::Acm => "acm",
+            Self::Budgets => "budgets",
+            Self::CloudFormation => "cloudformation",
+            Self::DynamoDb => "dynamodb",
+            Self::ResourceTagging | Self::ResourceTaggingGlobal => "tagging",
+            Self::Route53 => "route53",
+            Self::S3 => "s3",
+            Self::SecretsManager => "secretsmanager",
+            Self::ServiceQuotas => "servicequotas",
+        }
+    }
+
+    /// The region in the signature's scope: Route 53 and Budgets have one endpoint a partition, signed for the partition's
+    /// own region (AWS general reference, service endpoints of both).
+    pub(crate) fn signing_region(self, region: &str) -> String {
+        match (self, regions::partition(region)) {
+            (Self::Route53 | Self::Budgets | Self::ResourceTaggingGlobal, "aws-cn") => {
+                "cn-northwest-1"
+            }
+            (Self::Route53 | Self::Budgets | Self::ResourceTaggingGlobal, "aws-us-gov") => {
+                "us-gov-west-1"
+            }
+            (Self::Route53 | Self::Budgets | Self::ResourceTaggingGlobal, _) => "us-east-1",
+            _ => region,
+        }
+        .to_owned()
+    }
+
+    /// The URL without a path.
+    pub(crate) fn url(self, session: &Session) -> String {
+        if let Some(endpoint) = session.endpoint() {
+            return endpoint.to_owned();
+        }
+        let region = &self.signing_region(session.region().as_str());
+        let suffix = regions::dns_suffix(region);
+        let name = self.signing_name();
+        match (self, regions::partition(region)) {
+            (Self::Route53, "aws-us-gov") => "https://route53.us-gov.amazonaws.com".to_owned(),
+            (Self::Route53 | Self::Budgets, _) => format!("https://{name}.{suffix}"),
+            _ => format!("https://{name}.{region}.{suffix}"),
+        }
+    }
+
+    /// The version of AWS JSON that the service speaks.
+    pub(crate) fn json_version(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "1.0",
+            _ => "1.1",
+        }
+    }
+
+    /// What stands before the operation in `X-Amz-Target` (each service's `targetPrefix` in the AWS API models).
+    pub(crate) fn target_prefix(self) -> &'static str {
+        match self {
+            Self::Acm => "CertificateManager",
+            Self::Budgets => "AWSBudgetServiceGateway",
+            Self::DynamoDb => "DynamoDB_20120810",
+            Self::ResourceTagging | Self::ResourceTaggingGlobal => {
+                "ResourceGroupsTaggingAPI_20170126"
+            }
+            Self::SecretsManager => "secretsmanager",
+            Self::ServiceQuotas => "ServiceQuotasV20190624",
+            // These do not speak JSON.
+            Self::CloudFormation | Self::Route53 | Self::S3 => "",
+        }
+    }
+}
