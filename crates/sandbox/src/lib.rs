@@ -8,10 +8,19 @@
 
 pub mod aws;
 pub mod clock;
+mod control;
 mod error;
+pub mod process;
+mod server;
 mod settings;
 mod store;
 
+pub use aws::account::{OpenOperation, Overview};
+pub use aws::credentials::Credentials;
+pub use aws::faults::{FaultRule, Faults, Stop};
 pub use clock::TimeScale;
+pub use control::Status;
 pub use error::Error;
+pub use process::{Endpoint, StartOptions};
+pub use server::{DEFAULT_PORT, DEFAULT_REGION, ServeOptions, Server, serve};
 pub use settings::Settings;

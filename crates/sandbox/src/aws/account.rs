@@ -77,7 +77,13 @@ impl Session<'_> {
 
     /// What a rule is shown.
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { world: &self.state.world, now: self.now, caller_arn: self.caller_arn, settings: self.settings }
+        Context {
+            world: &self.state.world,
+            now: self.now,
+            epoch_seconds: self.clock.epoch_seconds(),
+            caller_arn: self.caller_arn,
+            settings: self.settings,
+        }
     }
 
     /// The source of identifiers; what is drawn from it is kept if the session is.
@@ -87,7 +93,13 @@ impl Session<'_> {
 
     /// A rule's view and the source of identifiers at once.
     pub(crate) fn context_and_ids(&mut self) -> (Context<'_>, &mut Ids) {
-        let cx = Context { world: &self.state.world, now: self.now, caller_arn: self.caller_arn, settings: self.settings };
+        let cx = Context {
+            world: &self.state.world,
+            now: self.now,
+            epoch_seconds: self.clock.epoch_seconds(),
+            caller_arn: self.caller_arn,
+            settings: self.settings,
+        };
         (cx, &mut self.ids)
     }
 

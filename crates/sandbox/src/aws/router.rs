@@ -265,7 +265,9 @@ fn guessed_protocol(request: &Request) -> Protocol {
     if request.header("content-type").starts_with("application/x-www-form-urlencoded") {
         return Protocol::Query("urn:seaworthy:sandbox");
     }
-    if request.header("content-type").contains("json") { Protocol::JSON_1_1 } else { Protocol::RestXml("urn:seaworthy:sandbox") }
+    // Of the REST services, these have XML.
+    let xml = Authorization::read(request).is_ok_and(|authorization| ["s3", "route53", "cloudfront"].contains(&&*authorization.scope.service));
+    if xml { Protocol::RestXml("urn:seaworthy:sandbox") } else { Protocol::JSON_1_1 }
 }
 
 /// What a request asks for, in the words of its protocol.

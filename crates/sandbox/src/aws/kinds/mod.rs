@@ -15,6 +15,8 @@ pub struct Context<'a> {
     pub world: &'a World,
     /// Modelled seconds since the world began.
     pub now: f64,
+    /// The wall time in seconds since 1970: the date on which versions are or are no longer to be had.
+    pub epoch_seconds: f64,
     /// Who asks.
     pub caller_arn: &'a str,
     /// Quotas, delays, names.
