@@ -1,10 +1,11 @@
 //! Plan, deploy, destroy, drift: what changes a scope, or says how it would change.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use catalog::ids::RunId;
+use catalog::ids::{Address, RunId};
 use engine::{Engine, Failure, Observer, Outcome, Recorder, Report, RunKind, Settings, Steps, Stop, Sweep, read_live};
 use graph::{Drifted, Inputs, Lifecycle, Live, Parameter, Plan, State, drift, plan, plan_destroy};
 use journal::Store;
@@ -73,13 +74,18 @@ fn make_plan(
     if destroy {
         return plan_destroy(wanted.scope(), spec_hash, state);
     }
-    plan(Inputs { graph: &wanted.graph, spec_hash, state, parameters, live })
+    let deployer = state.parameters.get(&Parameter::Deployer).or_else(|| parameters.get(&Parameter::Deployer));
+    let graph = match deployer {
+        Some(deployer) => wanted.graph_for(deployer),
+        None => Cow::Borrowed(&wanted.graph),
+    };
+    plan(Inputs { graph: &graph, spec_hash, state, parameters, live })
 }
 
 fn known_parameters(connection: &Connection) -> BTreeMap<Parameter, String> {
     BTreeMap::from([
-        (Parameter::AccountId, connection.identity.account.to_string()),
-        (Parameter::Deployer, connection.identity.deployer.clone()),
+        (Parameter::AccountId, connection.account.to_string()),
+        (Parameter::Deployer, connection.deployer.clone()),
     ])
 }
 
@@ -101,6 +107,19 @@ pub async fn drifted(folder: &PlatformFolder, wanted: &Wanted, target: &Target) 
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
     Ok((drift(&state, &live), live.len()))
+}
+
+/// The resources of a scope that are in its state and not in AWS.
+///
+/// # Errors
+///
+/// When the state can't be read, or AWS can't be asked.
+pub async fn gone(folder: &PlatformFolder, wanted: &Wanted, target: &Target) -> Result<BTreeSet<Address>, Error> {
+    let connection = target.connect(wanted).await?;
+    let store = StateLocation { folder, wanted, target }.store(&connection)?;
+    let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
+    let live = read(&connection, &state, target).await?;
+    Ok(live.into_iter().filter(|(_, model)| model.is_none()).map(|(address, _)| address).collect())
 }
 
 /// A scope that is being worked on: its lease is ours until it is closed.
@@ -175,6 +194,13 @@ impl<'w> Session<'w> {
         let plan = make_plan(self.wanted, &state, &known_parameters(&self.connection), live.as_ref(), destroy);
         let critical_path_seconds = Steps::of(&plan, &state).map_or(0.0, |steps| steps.critical_path());
         Ok(Planned { plan, critical_path_seconds, unsettled: self.unsettled() })
+    }
+
+    /// Whether a plan without changes leaves nothing to be written down either: what resources need, predecessors that
+    /// an interrupted replacement has left, the end of a search after a rollback.
+    pub fn is_settled(&self, plan: &Plan) -> bool {
+        let state = self.state();
+        plan.is_empty() && !state.rolled_back && Steps::of(plan, &state).is_ok_and(|steps| steps.steps.is_empty())
     }
 
     /// Checks a plan that was kept in a file: it must be of this spec, this scope and this state.

@@ -1,5 +1,6 @@
 //! One environment of a platform (or the shared scope), as it is wanted: validated, and built into a graph.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use catalog::Date;
@@ -43,6 +44,19 @@ impl Wanted {
         };
         let graph = built.map_err(Error::Blueprint)?;
         Ok(Self { platform: loaded.platform, graph, warnings: loaded.warnings, overrides: loaded.overrides })
+    }
+
+    /// The resources where it is known who deploys. A deployer that the spec lists among the admins has one access entry,
+    /// not two: EKS takes one a principal.
+    pub fn graph_for(&self, deployer: &str) -> Cow<'_, Graph> {
+        let admins = &self.platform.spec.cluster.admins;
+        if !admins.iter().any(|admin| admin == deployer) || self.scope().environment.as_str() == SHARED {
+            return Cow::Borrowed(&self.graph);
+        }
+        let mut platform = self.platform.clone();
+        platform.spec.cluster.admins.retain(|admin| admin != deployer);
+        // With one admin less it builds as it did with it.
+        blueprint::environment(&platform).map_or(Cow::Borrowed(&self.graph), Cow::Owned)
     }
 
     /// Whose resources they are.

@@ -1,5 +1,6 @@
 //! The state of a scope: what is in it, its history, and the way back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalog::ids::{Address, LeaseOwner, Serial};
@@ -55,6 +56,8 @@ pub enum ResourceStatus {
     Deleting,
     /// A failed create left it behind; the next deploy replaces it.
     Tainted,
+    /// It was there; somebody else has deleted it.
+    Gone,
     /// It is wanted and not there.
     NotDeployed,
     /// It is there and no longer wanted.
@@ -91,6 +94,15 @@ pub struct Status {
     pub up_to_date: bool,
     /// Its resources.
     pub resources: Vec<ResourceLine>,
+}
+
+impl Status {
+    /// Says of resources that AWS was asked, and has them no more.
+    pub fn mark_gone(&mut self, gone: &BTreeSet<Address>) {
+        for line in self.resources.iter_mut().filter(|line| gone.contains(&line.address)) {
+            line.status = ResourceStatus::Gone;
+        }
+    }
 }
 
 /// How everything stands, by the state; AWS is not asked.

@@ -57,9 +57,11 @@ pub struct Connection {
     /// What makes resources there.
     pub provider: Arc<dyn Provider>,
     /// The session, for what is not a resource.
-    pub session: Arc<aws::Session>,
-    /// Who we are there.
-    pub identity: aws::Identity,
+    pub session: aws::Session,
+    /// The account.
+    pub account: AccountId,
+    /// The IAM principal that deploys.
+    pub deployer: String,
 }
 
 impl Target {
@@ -72,17 +74,17 @@ impl Target {
         let region = &wanted.platform.region;
         self.check_region(region)?;
         let session = self.session(region).await?;
-        let identity = aws::identity::caller(&session)
-            .await
-            .map_err(|source| Error::Aws { doing: "could not find out whose credentials these are".to_owned(), source })?;
+        let doing = "could not find out whose credentials these are";
+        let refused = |source| Error::Aws { doing: doing.to_owned(), source };
+        let identity = aws::CallerIdentity::fetch(&session).await.map_err(refused)?;
         if let Some(wanted) = wanted.account()
             && wanted != identity.account
         {
             return Err(Error::WrongAccount { wanted, actual: identity.account });
         }
-        let session = Arc::new(session);
-        let provider: Arc<dyn Provider> = Arc::new(aws::AwsProvider::new(session.clone()));
-        Ok(Connection { provider, session, identity })
+        let provider = aws::AwsProvider::new(session.clone());
+        let deployer = provider.deployer().await.map_err(refused)?;
+        Ok(Connection { provider: Arc::new(provider), session, account: identity.account, deployer })
     }
 
     /// Opens a session without asking anything.
@@ -94,7 +96,11 @@ impl Target {
         let options = aws::SessionOptions {
             endpoint: self.endpoint.clone(),
             region: region.clone(),
-            credentials: self.credentials.clone(),
+            credentials: self.credentials.as_ref().map(|(id, secret)| aws::StaticCredentials {
+                access_key_id: id.clone(),
+                secret_access_key: secret.clone(),
+                session_token: None,
+            }),
             profile: self.profile.clone(),
         };
         aws::Session::new(options).await.map_err(|error| Error::Session(Box::new(error)))
@@ -146,7 +152,7 @@ impl StateLocation<'_> {
     ///
     /// When the store is in S3 and its names are not valid.
     pub fn store(&self, connection: &Connection) -> Result<Arc<dyn Store>, Error> {
-        let account = &connection.identity.account;
+        let account = &connection.account;
         let state = &self.wanted.platform.spec.state;
         // The shared scope makes the bucket, so its own state can't be in it.
         let shared = self.wanted.scope().environment.as_str() == crate::SHARED;
@@ -162,7 +168,8 @@ impl StateLocation<'_> {
             self.wanted.platform.region,
             self.wanted.scope().environment
         );
-        Ok(Arc::new(aws::S3Store::new(connection.session.clone(), bucket, table, prefix)))
+        let _ = (bucket, table, prefix);
+        Err(Error::Refused("state in S3 is not wired yet".to_owned()))
     }
 
     fn folder_store(&self, account: &AccountId) -> Arc<dyn Store> {

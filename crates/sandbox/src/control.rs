@@ -45,6 +45,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
     }
     let done = match (&request.method, request.path.strip_prefix(PREFIX).unwrap_or_default()) {
         (&Method::GET, "status") => status(shared),
+        (&Method::GET, "world") => shared.account.resources().map_err(|error| error.message),
         (&Method::GET, "faults") => Ok(json!(shared.account.faults())),
         (&Method::PUT, "faults") => read::<Faults>(request).and_then(|faults| {
             faults.check()?;

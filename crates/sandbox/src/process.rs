@@ -233,6 +233,20 @@ pub fn status(dir: &Path) -> Result<Option<Status>, Error> {
     Ok(Some(status))
 }
 
+/// Whether there is a world in `dir`, served or not: it keeps its account and region.
+#[must_use]
+pub fn exists(dir: &Path) -> bool {
+    dir.join("world.jsonl").exists()
+}
+
+/// Every resource of the world in `dir`, as a read returns it: `{"resources": [{"type", "identifier", "properties"}]}`.
+///
+/// # Errors
+/// When no server runs, or it does not answer.
+pub fn world(dir: &Path) -> Result<Value, Error> {
+    control(dir, "GET", "world", &Value::Null)
+}
+
 /// What an AWS client needs in its environment to talk to the server that runs on the world in `dir`.
 ///
 /// # Errors

@@ -445,6 +445,21 @@ pub struct OpenOperation {
 }
 
 impl Account {
+    /// Every resource of the world, as a read returns it: `{"resources": [{"type", "identifier", "properties"}]}`.
+    pub(crate) fn resources(&self) -> Result<serde_json::Value, ServiceError> {
+        self.session(|session| {
+            let resources: Vec<serde_json::Value> = session
+                .world()
+                .entries()
+                .map(|entry| {
+                    let properties = super::kinds::visible(entry);
+                    serde_json::json!({ "type": entry.type_name, "identifier": entry.identifier, "properties": properties })
+                })
+                .collect();
+            Ok(serde_json::json!({ "resources": resources }))
+        })
+    }
+
     /// The world in figures.
     pub(crate) fn overview(&self) -> Result<Overview, ServiceError> {
         self.session(|session| {
