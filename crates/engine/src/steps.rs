@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::Operation;
 use catalog::ids::{Address, Identifier};
-use graph::{Action, Change, Plan, State, order};
+use graph::{Action, Change, Plan, State, Value, order};
 
 use crate::event::OperationKind;
 
@@ -87,7 +87,21 @@ impl Step<'_> {
             StepAction::Read => Operation::Read,
             StepAction::Forget | StepAction::Note => return 0.0,
         };
-        catalog::durations::typical(&self.change.type_name, operation)
+        // What is known before anything runs is what durations depend on: sizes and modes, never references.
+        let known = self.change.desired.iter().flatten();
+        let literals: serde_json::Map<_, _> = known
+            .filter_map(|(name, value)| Some((name.clone(), literal(value)?)))
+            .collect();
+        catalog::durations::of_resource(&self.change.type_name, operation, &literals.into())
+    }
+}
+
+fn literal(value: &Value) -> Option<serde_json::Value> {
+    match value {
+        Value::String(text) => Some(text.as_str().into()),
+        Value::Number(number) => Some(number.clone().into()),
+        Value::Bool(truth) => Some((*truth).into()),
+        _ => None,
     }
 }
 
@@ -215,4 +229,34 @@ fn waits_for(
     }
     waits.retain(|wait| wait != id && steps.contains_key(wait));
     waits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use graph::{Lifecycle, value};
+
+    #[test]
+    fn a_step_takes_as_long_as_what_it_makes() {
+        let typical = |mode: &str| {
+            let Value::Object(desired) = value!({ "DeploymentMode": mode }) else {
+                panic!("an object")
+            };
+            let change = Change {
+                address: Address::new("rabbitmq/broker").unwrap(),
+                type_name: "AWS::AmazonMQ::Broker".parse().unwrap(),
+                action: Action::Create,
+                reason: String::new(),
+                identifier: None,
+                properties: Vec::new(),
+                replacement: None,
+                needs: BTreeSet::new(),
+                lifecycle: Lifecycle::Managed,
+                desired: Some(desired),
+            };
+            let action = StepAction::Create;
+            Step { change: &change, action }.typical()
+        };
+        assert!(typical("CLUSTER_MULTI_AZ") > typical("SINGLE_INSTANCE"));
+    }
 }
