@@ -15,9 +15,11 @@ mod provider;
 mod route53_records;
 mod session;
 mod signed;
+mod state_s3;
 pub mod tags;
 
 pub use identity::CallerIdentity;
 pub use provider::AwsProvider;
 pub use session::{Session, SessionError, SessionOptions, StaticCredentials};
 pub use signed::CallError;
+pub use state_s3::{S3Location, S3Store};

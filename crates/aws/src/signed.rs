@@ -69,7 +69,7 @@ impl CallError {
 
 /// An answer that is not an error.
 pub(crate) struct Answer {
-    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -192,20 +192,21 @@ impl Session {
                 .headers()
                 .get("x-amzn-errortype")
                 .map(str::to_owned);
+            let etag = response.headers().get("etag").map(str::to_owned);
             let body = ByteStream::new(response.into_body())
                 .collect()
                 .await
                 .map_err(|error| unreachable(DisplayErrorContext(&error).to_string()))?
                 .into_bytes()
                 .to_vec();
-            Ok::<_, CallError>((status, error_type, body))
+            Ok::<_, CallError>((status, error_type, etag, body))
         };
-        let (status, error_type, body) = tokio::time::timeout(CALL_TIMEOUT, exchange)
+        let (status, error_type, etag, body) = tokio::time::timeout(CALL_TIMEOUT, exchange)
             .await
             .map_err(|_| unreachable(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))??;
         tracing::debug!(service = service.signing_name(), status, "called");
         if status < 300 {
-            return Ok(Answer { status, body });
+            return Ok(Answer { etag, body });
         }
         let (code, message) = error_of(status, error_type.as_deref(), &body);
         Err(CallError::Refused {
