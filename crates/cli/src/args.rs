@@ -497,7 +497,7 @@ pub enum SandboxCommand {
     Reset(SandboxResetArgs),
     /// Make its calls fail as a file says, from now on
     Faults(SandboxFaultsArgs),
-    /// Print everything that is in its world, as JSON
+    /// Print every resource of its world, as a read returns it
     #[command(hide = true)]
     World,
     /// Be the sandbox, in the foreground

@@ -217,25 +217,39 @@ pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
     console::truncate_str(text, width, "…")
 }
 
-/// Lines of at most `width` columns, broken at blanks where there are some; words that are longer stay whole, so that
-/// they can be copied.
+/// Lines of at most `width` columns, broken at blanks where there are some. Longer words stay whole, and so do commands in
+/// backticks, so that they can be copied.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            let longer = measure_text_width(&line) + 1 + measure_text_width(word);
+        for word in words(paragraph) {
+            let longer = measure_text_width(&line) + 1 + measure_text_width(&word);
             if !line.is_empty() && longer > width {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
         lines.push(line);
     }
     lines
+}
+
+fn words(paragraph: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for part in paragraph.split_whitespace() {
+        match words.last_mut() {
+            Some(open) if open.matches('`').count() % 2 == 1 => {
+                open.push(' ');
+                open.push_str(part);
+            }
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 /// A duration to the second: `0.4 s`, `45 s`, `1 m 05 s`, `1 h 02 m`.
@@ -501,10 +515,14 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_not_broken() {
+    fn long_words_and_commands_are_not_broken() {
         assert_eq!(
             wrapped("one two https://example.com/a/long/address x", 9),
             ["one two", "https://example.com/a/long/address", "x"]
+        );
+        assert_eq!(
+            wrapped("then `make it so`, and", 9),
+            ["then", "`make it so`,", "and"]
         );
     }
 }

@@ -3,8 +3,13 @@
 //! Promises: the same value gives the same text; foreign text is fit to be shown; JSON keys are those that `docs/`
 //! documents. Every function takes the writer.
 
+pub mod checks;
 pub mod dot;
+pub mod drift;
 pub mod plan;
+pub mod report;
+pub mod state;
+pub mod status;
 mod values;
 
 use crate::args::TargetName;
