@@ -33,7 +33,9 @@ impl WallClock for SystemClock {
     }
 
     fn epoch_seconds(&self) -> f64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64())
     }
 }
 
@@ -70,7 +72,9 @@ pub enum TimeScale {
 
 /// A time scale that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a time scale: expected `max` or a number above 0 and at most 100000 (modelled seconds a second)")]
+#[error(
+    "`{0}` is not a time scale: expected `max` or a number above 0 and at most 100000 (modelled seconds a second)"
+)]
 pub struct InvalidTimeScale(String);
 
 impl TimeScale {
@@ -95,7 +99,11 @@ impl TimeScale {
     /// What a duration becomes: itself, or 0 at `max`.
     #[must_use]
     pub fn duration(self, modelled_seconds: f64) -> f64 {
-        if self.is_max() { 0.0 } else { modelled_seconds.max(0.0) }
+        if self.is_max() {
+            0.0
+        } else {
+            modelled_seconds.max(0.0)
+        }
     }
 }
 
@@ -136,7 +144,9 @@ impl Serialize for TimeScale {
 
 impl<'de> Deserialize<'de> for TimeScale {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -155,7 +165,12 @@ impl Clock {
     #[must_use]
     pub fn starting_at(passed: f64, scale: TimeScale, wall: Arc<dyn WallClock>) -> Self {
         let since = wall.elapsed();
-        Self { wall, passed, since, scale }
+        Self {
+            wall,
+            passed,
+            since,
+            scale,
+        }
     }
 
     /// Modelled seconds since the world began.
@@ -196,7 +211,10 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clock").field("now", &self.now()).field("scale", &self.scale).finish_non_exhaustive()
+        f.debug_struct("Clock")
+            .field("now", &self.now())
+            .field("scale", &self.scale)
+            .finish_non_exhaustive()
     }
 }
 

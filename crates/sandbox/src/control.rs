@@ -38,30 +38,51 @@ pub(crate) struct TimeScaleChange {
 
 /// Answers one control request.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
-    let given = request.header("authorization").strip_prefix("Bearer ").unwrap_or_default();
+    let given = request
+        .header("authorization")
+        .strip_prefix("Bearer ")
+        .unwrap_or_default();
     // Digests are compared, so that the time that it takes tells nothing of the token.
     if Sha256::digest(given) != Sha256::digest(&shared.control_token) {
-        return reply(401, &json!({ "error": "the control needs the token in the world's folder" }));
+        return reply(
+            401,
+            &json!({ "error": "the control needs the token in the world's folder" }),
+        );
     }
-    let done = match (&request.method, request.path.strip_prefix(PREFIX).unwrap_or_default()) {
+    let done = match (
+        &request.method,
+        request.path.strip_prefix(PREFIX).unwrap_or_default(),
+    ) {
         (&Method::GET, "status") => status(shared),
         (&Method::GET, "world") => shared.account.resources().map_err(|error| error.message),
         (&Method::GET, "faults") => Ok(json!(shared.account.faults())),
         (&Method::PUT, "faults") => read::<Faults>(request).and_then(|faults| {
             faults.check()?;
-            shared.account.set_faults(faults).map_err(|error| error.to_string())?;
+            shared
+                .account
+                .set_faults(faults)
+                .map_err(|error| error.to_string())?;
             Ok(json!({}))
         }),
         (&Method::PUT, "time-scale") => read::<TimeScaleChange>(request).map(|change| {
             shared.account.set_time_scale(change.time_scale);
             json!({})
         }),
-        (&Method::POST, "reset") => shared.account.reset().map(|()| json!({})).map_err(|error| error.to_string()),
+        (&Method::POST, "reset") => shared
+            .account
+            .reset()
+            .map(|()| json!({}))
+            .map_err(|error| error.to_string()),
         (&Method::POST, "shutdown") => {
             shared.shutdown.send_replace(true);
             Ok(json!({}))
         }
-        (method, path) => return reply(404, &json!({ "error": format!("there is no {method} {PREFIX}{path}") })),
+        (method, path) => {
+            return reply(
+                404,
+                &json!({ "error": format!("there is no {method} {PREFIX}{path}") }),
+            );
+        }
     };
     match done {
         Ok(value) => reply(200, &value),
@@ -86,5 +107,9 @@ fn read<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, String> {
 }
 
 fn reply(status: u16, value: &Value) -> Reply {
-    Reply { status, content_type: "application/json", body: value.to_string().into_bytes() }
+    Reply {
+        status,
+        content_type: "application/json",
+        body: value.to_string().into_bytes(),
+    }
 }

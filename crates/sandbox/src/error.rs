@@ -30,7 +30,9 @@ pub enum Error {
     #[error("another sandbox runs on the world in {}", .0.display())]
     Locked(PathBuf),
     /// The port is taken.
-    #[error("port {port} on 127.0.0.1 is in use by another program; choose one with --port, or leave it out for a free one")]
+    #[error(
+        "port {port} on 127.0.0.1 is in use by another program; choose one with --port, or leave it out for a free one"
+    )]
     PortInUse {
         /// The port that was asked for.
         port: u16,
@@ -104,6 +106,10 @@ pub enum Error {
 impl Error {
     /// A file's error, for `map_err`.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { doing, path: path.to_owned(), source }
+        move |source| Self::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
     }
 }

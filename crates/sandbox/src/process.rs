@@ -81,25 +81,43 @@ impl Endpoint {
     /// # Errors
     /// When the credentials cannot be read.
     pub fn environment(&self) -> Result<BTreeMap<String, String>, Error> {
-        Ok(environment(self.status.port, &self.status.overview.region, &Credentials::load(&self.dir)?))
+        Ok(environment(
+            self.status.port,
+            &self.status.overview.region,
+            &Credentials::load(&self.dir)?,
+        ))
     }
 }
 
 /// The variables that every AWS SDK reads; the last one keeps SDKs from asking for an instance's metadata.
-pub(crate) fn environment(port: u16, region: &str, credentials: &Credentials) -> BTreeMap<String, String> {
+pub(crate) fn environment(
+    port: u16,
+    region: &str,
+    credentials: &Credentials,
+) -> BTreeMap<String, String> {
     let pairs = [
         ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
         ("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone()),
-        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.clone()),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            credentials.secret_access_key.clone(),
+        ),
         ("AWS_REGION", region.to_owned()),
         ("AWS_DEFAULT_REGION", region.to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Variables that would take an AWS client elsewhere although [`env`]'s are set.
-pub const UNSET_VARIABLES: [&str; 3] = ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
+pub const UNSET_VARIABLES: [&str; 3] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+];
 
 /// Starts a server on the world in `dir`, or uses the one that runs, with the time scale and the faults asked for.
 ///
@@ -108,7 +126,9 @@ pub const UNSET_VARIABLES: [&str; 3] = ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS
 /// or region.
 pub fn start(dir: &Path, options: &StartOptions) -> Result<Endpoint, Error> {
     std::fs::create_dir_all(dir).map_err(Error::file("cannot make", dir))?;
-    let dir = &dir.canonicalize().map_err(Error::file("cannot find", dir))?;
+    let dir = &dir
+        .canonicalize()
+        .map_err(Error::file("cannot find", dir))?;
     let deadline = Instant::now() + options.timeout.unwrap_or(START_TIMEOUT);
     let mut child: Option<std::process::Child> = None;
     loop {
@@ -118,7 +138,10 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<Endpoint, Error> {
                 None => child = Some(spawn(dir, options)?),
                 Some(child) => {
                     if let Ok(Some(exit)) = child.try_wait() {
-                        return Err(Error::NotReady { reason: last_words(dir).unwrap_or_else(|| exit.to_string()), log: log_path(dir) });
+                        return Err(Error::NotReady {
+                            reason: last_words(dir).unwrap_or_else(|| exit.to_string()),
+                            log: log_path(dir),
+                        });
                     }
                 }
             }
@@ -132,7 +155,10 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<Endpoint, Error> {
         }
         if Instant::now() >= deadline {
             let waited = options.timeout.unwrap_or(START_TIMEOUT).as_secs_f64();
-            return Err(Error::NotReady { reason: format!("no answer within {waited} s"), log: log_path(dir) });
+            return Err(Error::NotReady {
+                reason: format!("no answer within {waited} s"),
+                log: log_path(dir),
+            });
         }
         std::thread::sleep(POLL);
     }
@@ -145,7 +171,10 @@ fn log_path(dir: &Path) -> PathBuf {
 /// The last line of the log.
 fn last_words(dir: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log_path(dir)).ok()?;
-    text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
+    text.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .map(|line| line.trim().to_owned())
 }
 
 fn spawn(dir: &Path, options: &StartOptions) -> Result<std::process::Child, Error> {
@@ -163,7 +192,9 @@ fn spawn(dir: &Path, options: &StartOptions) -> Result<std::process::Child, Erro
         // The server would say the same, in its log.
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(Error::PortInUse { port }),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                return Err(Error::PortInUse { port });
+            }
             Err(source) => return Err(Error::Listen { port, source }),
         }
     }
@@ -174,12 +205,20 @@ fn spawn(dir: &Path, options: &StartOptions) -> Result<std::process::Child, Erro
     }
     let path = log_path(dir);
     let fresh = std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_LIMIT);
-    let log = File::options().create(true).write(true).append(!fresh).truncate(fresh).open(&path);
+    let log = File::options()
+        .create(true)
+        .write(true)
+        .append(!fresh)
+        .truncate(fresh)
+        .open(&path);
     let log = log.map_err(Error::file("cannot open", &path))?;
     let errors = log.try_clone().map_err(Error::file("cannot open", &path))?;
     let executable = match &options.executable {
         Some(executable) => executable.clone(),
-        None => std::env::current_exe().map_err(|source| Error::Spawn { executable: "this program".into(), source })?,
+        None => std::env::current_exe().map_err(|source| Error::Spawn {
+            executable: "this program".into(),
+            source,
+        })?,
     };
     let spawned = Command::new(&executable)
         .args(&options.arguments)
@@ -194,20 +233,44 @@ fn spawn(dir: &Path, options: &StartOptions) -> Result<std::process::Child, Erro
 }
 
 /// Refuses options that are for another account or region than the world's.
-fn same_world(dir: &Path, (account, region): (&str, &str), options: &StartOptions) -> Result<(), Error> {
-    for (what, has, wanted) in [("account", account, &options.account), ("region", region, &options.region)] {
+fn same_world(
+    dir: &Path,
+    (account, region): (&str, &str),
+    options: &StartOptions,
+) -> Result<(), Error> {
+    for (what, has, wanted) in [
+        ("account", account, &options.account),
+        ("region", region, &options.region),
+    ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != has) {
-            return Err(Error::OtherWorld { dir: dir.to_owned(), what, has: has.to_owned(), wanted: wanted.clone() });
+            return Err(Error::OtherWorld {
+                dir: dir.to_owned(),
+                what,
+                has: has.to_owned(),
+                wanted: wanted.clone(),
+            });
         }
     }
     Ok(())
 }
 
 /// Brings a running server to what is asked for.
-fn reuse(dir: &Path, mut status: Status, started: bool, options: &StartOptions) -> Result<Endpoint, Error> {
-    same_world(dir, (&status.overview.account, &status.overview.region), options)?;
+fn reuse(
+    dir: &Path,
+    mut status: Status,
+    started: bool,
+    options: &StartOptions,
+) -> Result<Endpoint, Error> {
+    same_world(
+        dir,
+        (&status.overview.account, &status.overview.region),
+        options,
+    )?;
     if !started {
-        if let Some(scale) = options.time_scale.filter(|scale| *scale != status.overview.time_scale) {
+        if let Some(scale) = options
+            .time_scale
+            .filter(|scale| *scale != status.overview.time_scale)
+        {
             set_time_scale(dir, scale)?;
             status.overview.time_scale = scale;
         }
@@ -216,7 +279,11 @@ fn reuse(dir: &Path, mut status: Status, started: bool, options: &StartOptions) 
             status.faults = faults.clone();
         }
     }
-    Ok(Endpoint { dir: dir.to_owned(), status, started })
+    Ok(Endpoint {
+        dir: dir.to_owned(),
+        status,
+        started,
+    })
 }
 
 /// The server that runs on the world in `dir`, if one does.
@@ -229,7 +296,10 @@ pub fn status(dir: &Path) -> Result<Option<Status>, Error> {
     }
     let answer = control(dir, "GET", "status", &Value::Null)?;
     let port = ServerFile::load(dir).map_or(0, |server| server.port);
-    let status = serde_json::from_value(answer).map_err(|error| Error::Unreachable { port, reason: error.to_string() })?;
+    let status = serde_json::from_value(answer).map_err(|error| Error::Unreachable {
+        port,
+        reason: error.to_string(),
+    })?;
     Ok(Some(status))
 }
 
@@ -253,7 +323,12 @@ pub fn world(dir: &Path) -> Result<Value, Error> {
 /// When none runs, or it does not answer.
 pub fn env(dir: &Path) -> Result<BTreeMap<String, String>, Error> {
     let status = status(dir)?.ok_or_else(|| Error::NotRunning(dir.to_owned()))?;
-    Endpoint { dir: dir.to_owned(), status, started: false }.environment()
+    Endpoint {
+        dir: dir.to_owned(),
+        status,
+        started: false,
+    }
+    .environment()
 }
 
 /// Stops the server on the world in `dir`; `false` when none runs.
@@ -271,12 +346,18 @@ pub fn stop(dir: &Path) -> Result<bool, Error> {
     let Some(server) = ServerFile::load(dir) else {
         return asked.map(|_| true);
     };
-    let pid = i32::try_from(server.pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(server.pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It may have ended just now; then there is nothing to kill.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
-    if ended_within(dir, STOP_TIMEOUT)? { Ok(true) } else { Err(Error::DoesNotEnd { pid: server.pid }) }
+    if ended_within(dir, STOP_TIMEOUT)? {
+        Ok(true)
+    } else {
+        Err(Error::DoesNotEnd { pid: server.pid })
+    }
 }
 
 fn ended_within(dir: &Path, limit: Duration) -> Result<bool, Error> {
@@ -302,7 +383,13 @@ pub fn reset(dir: &Path) -> Result<(), Error> {
         return control(dir, "POST", "reset", &Value::Null).map(|_| ());
     };
     // The options go too: account and region are the world's, and a new one may be of others.
-    for name in ["world.jsonl", "world.new", "clock", "faults.json", "options.json"] {
+    for name in [
+        "world.jsonl",
+        "world.new",
+        "clock",
+        "faults.json",
+        "options.json",
+    ] {
         let path = dir.join(name);
         match std::fs::remove_file(&path) {
             Ok(()) => {}
@@ -318,7 +405,9 @@ pub fn reset(dir: &Path) -> Result<(), Error> {
 /// # Errors
 /// When none runs, or it does not answer.
 pub fn faults(dir: &Path) -> Result<Faults, Error> {
-    status(dir)?.map(|status| status.faults).ok_or_else(|| Error::NotRunning(dir.to_owned()))
+    status(dir)?
+        .map(|status| status.faults)
+        .ok_or_else(|| Error::NotRunning(dir.to_owned()))
 }
 
 /// Puts other faults in place of those on order.
@@ -334,7 +423,13 @@ pub fn set_faults(dir: &Path, faults: &Faults) -> Result<(), Error> {
 /// # Errors
 /// When no server runs, or it does not answer.
 pub fn set_time_scale(dir: &Path, time_scale: TimeScale) -> Result<(), Error> {
-    control(dir, "PUT", "time-scale", &json!(TimeScaleChange { time_scale })).map(|_| ())
+    control(
+        dir,
+        "PUT",
+        "time-scale",
+        &json!(TimeScaleChange { time_scale }),
+    )
+    .map(|_| ())
 }
 
 /// One control request to the running server.
@@ -344,20 +439,35 @@ fn control(dir: &Path, method: &str, path: &str, body: &Value) -> Result<Value, 
     }
     let server = ServerFile::load(dir).ok_or_else(|| Error::NotRunning(dir.to_owned()))?;
     let token_path = dir.join("control-token");
-    let token = std::fs::read_to_string(&token_path).map_err(Error::file("cannot read", &token_path))?;
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let token =
+        std::fs::read_to_string(&token_path).map_err(Error::file("cannot read", &token_path))?;
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let request = format!(
         "{method} {PREFIX}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
         body.len()
     );
-    let unreachable = |reason: String| Error::Unreachable { port: server.port, reason };
-    let (status, answer) = exchange(server.port, request.as_bytes()).map_err(|error| unreachable(error.to_string()))?;
-    let value: Value = serde_json::from_slice(&answer).map_err(|error| unreachable(error.to_string()))?;
+    let unreachable = |reason: String| Error::Unreachable {
+        port: server.port,
+        reason,
+    };
+    let (status, answer) = exchange(server.port, request.as_bytes())
+        .map_err(|error| unreachable(error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(&answer).map_err(|error| unreachable(error.to_string()))?;
     if status == 200 {
         return Ok(value);
     }
-    Err(Error::Refused(value["error"].as_str().unwrap_or("it does not say why").to_owned()))
+    Err(Error::Refused(
+        value["error"]
+            .as_str()
+            .unwrap_or("it does not say why")
+            .to_owned(),
+    ))
 }
 
 /// Sends a request and reads the answer to its end.
@@ -370,8 +480,15 @@ fn exchange(port: u16, request: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let invalid = || std::io::Error::new(ErrorKind::InvalidData, "the answer is not HTTP");
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(invalid)?;
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .ok_or_else(invalid)?;
     let head = std::str::from_utf8(&answer[..end]).map_err(|_| invalid())?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(invalid)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(invalid)?;
     Ok((status, answer.split_off(end + 4)))
 }

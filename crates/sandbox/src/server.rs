@@ -82,11 +82,15 @@ impl ServeOptions {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("options.json");
         let stored = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| Error::file("cannot read", &path)(error.into()))?,
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| Error::file("cannot read", &path)(error.into()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::default(),
             Err(error) => return Err(Error::file("cannot read", &path)(error)),
         };
-        Ok(Self { dir: dir.to_owned(), ..stored })
+        Ok(Self {
+            dir: dir.to_owned(),
+            ..stored
+        })
     }
 
     /// Keeps them in the world's folder.
@@ -117,7 +121,12 @@ impl ServerFile {
 /// Takes the world's folder for one server; the lock goes with the file, however the process ends.
 pub(crate) fn lock(dir: &Path) -> Result<Option<File>, Error> {
     let path = dir.join("lock");
-    let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(Error::file("cannot open", &path))?;
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(Error::file("cannot open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -180,12 +189,28 @@ async fn open(
     let control_token = hex::encode(random_bytes());
     write_private(&dir.join("control-token"), control_token.as_bytes())?;
     let listener = listen(options.port).await?;
-    let port = listener.local_addr().map_err(|source| Error::Listen { port: 0, source })?.port();
-    let server = ServerFile { pid: std::process::id(), port, version: env!("CARGO_PKG_VERSION").to_owned() };
+    let port = listener
+        .local_addr()
+        .map_err(|source| Error::Listen { port: 0, source })?
+        .port();
+    let server = ServerFile {
+        pid: std::process::id(),
+        port,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     let json = serde_json::to_vec(&server).expect("a number and two texts are JSON");
     write_private(&ServerFile::path(dir), &json)?;
-    let shared = Shared { account, control_token, port, shutdown: watch::Sender::new(false) };
-    Ok(Opened { shared: Arc::new(shared), listener, _lock: lock })
+    let shared = Shared {
+        account,
+        control_token,
+        port,
+        shutdown: watch::Sender::new(false),
+    };
+    Ok(Opened {
+        shared: Arc::new(shared),
+        listener,
+        _lock: lock,
+    })
 }
 
 async fn listen(port: Option<u16>) -> Result<TcpListener, Error> {
@@ -195,18 +220,29 @@ async fn listen(port: Option<u16>) -> Result<TcpListener, Error> {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match port {
             Some(port) => Err(Error::PortInUse { port }),
-            None => bind(0).await.map_err(|source| Error::Listen { port: 0, source }),
+            None => bind(0)
+                .await
+                .map_err(|source| Error::Listen { port: 0, source }),
         },
-        Err(source) => Err(Error::Listen { port: wanted, source }),
+        Err(source) => Err(Error::Listen {
+            port: wanted,
+            source,
+        }),
     }
 }
 
 /// Serves until the shutdown is asked for, then lets running calls finish.
 async fn run(opened: Opened) -> Result<(), Error> {
-    let Opened { shared, listener, _lock } = opened;
+    let Opened {
+        shared,
+        listener,
+        _lock,
+    } = opened;
     let port = shared.port;
     let ticking = tokio::spawn(tick(Arc::clone(&shared)));
-    let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+    let app = Router::new()
+        .fallback(answer)
+        .with_state(Arc::clone(&shared));
     let mut asked = shared.shutdown.subscribe();
     let ended = {
         let mut asked = shared.shutdown.subscribe();
@@ -214,7 +250,9 @@ async fn run(opened: Opened) -> Result<(), Error> {
             let _ = asked.wait_for(|asked| *asked).await;
         }
     };
-    let serving = std::future::IntoFuture::into_future(axum::serve(listener, app).with_graceful_shutdown(ended));
+    let serving = std::future::IntoFuture::into_future(
+        axum::serve(listener, app).with_graceful_shutdown(ended),
+    );
     let served = tokio::select! {
         served = serving => served,
         () = async {
@@ -241,7 +279,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: http::Request<Body>)
     let request_id = uuid::Uuid::new_v4().to_string();
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LONGEST_BODY).await else {
-        return respond(Reply { status: 413, content_type: "text/plain", body: b"the request is too large".to_vec() }, &request_id);
+        return respond(
+            Reply {
+                status: 413,
+                content_type: "text/plain",
+                body: b"the request is too large".to_vec(),
+            },
+            &request_id,
+        );
     };
     let request = Request {
         method: parts.method,
@@ -256,7 +301,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: http::Request<Body>)
     // No call waits for anything but the world's lock and one write to a file, so none has to leave this thread.
     match route(&shared.account, &request, &request_id) {
         Routed::Reply(reply) => {
-            tracing::debug!(target = request.header("x-amz-target"), path = request.path, status = reply.status, "answered");
+            tracing::debug!(
+                target = request.header("x-amz-target"),
+                path = request.path,
+                status = reply.status,
+                "answered"
+            );
             respond(reply, &request_id)
         }
         Routed::Stopped => std::future::pending().await,
@@ -265,9 +315,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: http::Request<Body>)
 
 fn respond(reply: Reply, request_id: &str) -> Response {
     let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static(reply.content_type),
+    );
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert("x-amzn-requestid", id);
     }
@@ -277,7 +331,11 @@ fn respond(reply: Reply, request_id: &str) -> Response {
 /// The faults that the world was left with.
 fn stored_faults(dir: &Path) -> Result<Faults, Error> {
     let path = dir.join("faults.json");
-    if path.exists() { Faults::load(&path) } else { Ok(Faults::default()) }
+    if path.exists() {
+        Faults::load(&path)
+    } else {
+        Ok(Faults::default())
+    }
 }
 
 /// Runs the server in this process until it is told to end, by its control endpoint or by SIGTERM or SIGINT.
@@ -302,7 +360,10 @@ pub async fn serve(options: ServeOptions) -> Result<(), Error> {
     let served = run(opened).await;
     signals.abort();
     // Faults are for the run that they were ordered for; after a sudden end, what is left of them goes on.
-    for left in [ServerFile::path(&options.dir), options.dir.join("faults.json")] {
+    for left in [
+        ServerFile::path(&options.dir),
+        options.dir.join("faults.json"),
+    ] {
         if let Err(error) = std::fs::remove_file(&left)
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -315,7 +376,10 @@ pub async fn serve(options: ServeOptions) -> Result<(), Error> {
 
 async fn ended_by_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::warn!("signals cannot be listened for");
         return std::future::pending().await;
     };
@@ -357,7 +421,11 @@ impl Server {
     ///
     /// # Errors
     /// When the world or the port cannot be had.
-    pub fn start_with_clock(options: ServeOptions, faults: Faults, wall: Arc<dyn WallClock>) -> Result<Self, Error> {
+    pub fn start_with_clock(
+        options: ServeOptions,
+        faults: Faults,
+        wall: Arc<dyn WallClock>,
+    ) -> Result<Self, Error> {
         let (end, ends) = mpsc::channel();
         let (ready, readiness) = mpsc::channel();
         let (dir, region) = (options.dir.clone(), options.region.clone());
@@ -368,10 +436,15 @@ impl Server {
             })
         };
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build();
             let opened = match runtime {
                 Err(source) => Err(Error::Listen { port: 0, source }),
-                Ok(runtime) => runtime.block_on(open(&options, faults, wall, on_stop)).map(|opened| (runtime, opened)),
+                Ok(runtime) => runtime
+                    .block_on(open(&options, faults, wall, on_stop))
+                    .map(|opened| (runtime, opened)),
             };
             let (runtime, opened) = match opened {
                 Ok(parts) => parts,
@@ -381,7 +454,10 @@ impl Server {
                 }
             };
             let shutdown = opened.shared.shutdown.clone();
-            let _ = ready.send(Ok((opened.shared.port, opened.shared.account.credentials().clone())));
+            let _ = ready.send(Ok((
+                opened.shared.port,
+                opened.shared.account.credentials().clone(),
+            )));
             let running = runtime.spawn(run(opened));
             // A handle that was dropped ends its server.
             if let Ok(End::Clean) = ends.recv() {
@@ -390,9 +466,19 @@ impl Server {
             }
             runtime.shutdown_timeout(GRACE);
         });
-        let broken = || Error::NotReady { reason: "its thread ended".to_owned(), log: dir.join("server.log") };
+        let broken = || Error::NotReady {
+            reason: "its thread ended".to_owned(),
+            log: dir.join("server.log"),
+        };
         let (port, credentials) = readiness.recv().map_err(|_| broken())??;
-        Ok(Self { port, region, dir, credentials, end, thread: Some(thread) })
+        Ok(Self {
+            port,
+            region,
+            dir,
+            credentials,
+            end,
+            thread: Some(thread),
+        })
     }
 
     /// `http://127.0.0.1:PORT`

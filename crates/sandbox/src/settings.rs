@@ -50,6 +50,11 @@ impl Settings {
     /// These settings where nothing takes time: no propagation delay, no late reads, no throttling.
     #[must_use]
     pub fn without_delays(&self) -> Self {
-        Self { iam_propagation_seconds: 0.0, read_after_create_seconds: 0.0, requests_per_second: 0.0, ..self.clone() }
+        Self {
+            iam_propagation_seconds: 0.0,
+            read_after_create_seconds: 0.0,
+            requests_per_second: 0.0,
+            ..self.clone()
+        }
     }
 }

@@ -34,7 +34,10 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the log at `path`, or a new one, and hands each of its records to `replay` in order. A torn end is cut off.
-    pub(crate) fn open<R: DeserializeOwned>(path: &Path, mut replay: impl FnMut(R)) -> Result<Self, Error> {
+    pub(crate) fn open<R: DeserializeOwned>(
+        path: &Path,
+        mut replay: impl FnMut(R),
+    ) -> Result<Self, Error> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -43,7 +46,8 @@ impl Store {
             .open(path)
             .map_err(Error::file("cannot open", path))?;
         let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(Error::file("cannot read", path))?;
+        file.read_to_end(&mut content)
+            .map_err(Error::file("cannot read", path))?;
         let mut valid = 0;
         for (number, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
             // Only a line whose write was cut short has no end: JSON escapes the line breaks in it.
@@ -51,14 +55,28 @@ impl Store {
             match decode(line) {
                 Ok(record) => replay(record),
                 Err(_) if is_torn => break,
-                Err(reason) => return Err(Error::Damaged { path: path.to_owned(), line: number + 1, reason }),
+                Err(reason) => {
+                    return Err(Error::Damaged {
+                        path: path.to_owned(),
+                        line: number + 1,
+                        reason,
+                    });
+                }
             }
             valid += line.len();
         }
         let length = valid as u64;
-        file.set_len(length).map_err(Error::file("cannot write", path))?;
-        file.seek(SeekFrom::End(0)).map_err(Error::file("cannot write", path))?;
-        Ok(Self { path: path.to_owned(), file, length, length_when_compact: length, buffer: Vec::new() })
+        file.set_len(length)
+            .map_err(Error::file("cannot write", path))?;
+        file.seek(SeekFrom::End(0))
+            .map_err(Error::file("cannot write", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            length_when_compact: length,
+            buffer: Vec::new(),
+        })
     }
 
     /// Appends a record; it is in the file, or the file is as it was, when this returns.
@@ -68,11 +86,18 @@ impl Store {
         if let Err(source) = self.file.write_all(&self.buffer) {
             // Half a line would make the next one unreadable. If not even this works, the next start cuts it off, and
             // until then each append fails the same way or repairs it.
-            let repaired = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
+            let repaired = self
+                .file
+                .set_len(self.length)
+                .and_then(|()| self.file.seek(SeekFrom::End(0)));
             if let Err(error) = repaired {
                 tracing::error!(path = %self.path.display(), %error, "a torn line could not be cut off");
             }
-            return Err(Error::File { doing: "cannot write", path: self.path.clone(), source });
+            return Err(Error::File {
+                doing: "cannot write",
+                path: self.path.clone(),
+                source,
+            });
         }
         self.length += self.buffer.len() as u64;
         Ok(())
@@ -84,15 +109,20 @@ impl Store {
     }
 
     /// Writes the log anew with these records in place of all that it has.
-    pub(crate) fn compact<R: Serialize>(&mut self, records: impl Iterator<Item = R>) -> Result<(), Error> {
+    pub(crate) fn compact<R: Serialize>(
+        &mut self,
+        records: impl Iterator<Item = R>,
+    ) -> Result<(), Error> {
         let temporary = self.path.with_extension("new");
         let mut content = Vec::new();
         for record in records {
             encode(&record, &mut content);
         }
         let mut file = File::create(&temporary).map_err(Error::file("cannot write", &temporary))?;
-        file.write_all(&content).map_err(Error::file("cannot write", &temporary))?;
-        std::fs::rename(&temporary, &self.path).map_err(Error::file("cannot replace", &self.path))?;
+        file.write_all(&content)
+            .map_err(Error::file("cannot write", &temporary))?;
+        std::fs::rename(&temporary, &self.path)
+            .map_err(Error::file("cannot replace", &self.path))?;
         self.file = file;
         self.length = content.len() as u64;
         self.length_when_compact = self.length;
@@ -151,12 +181,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = log(dir.path(), &["first", "second\nwith a line break", "third"]);
         let whole = std::fs::read(&path).unwrap();
-        let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        let last = whole[..whole.len() - 1]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .unwrap()
+            + 1;
         for cut in last..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let mut store = Store::open(&path, |_: String| ()).unwrap();
             store.append(&"after").unwrap();
-            assert_eq!(read(&path), ["first", "second\nwith a line break", "after"], "cut at {cut}");
+            assert_eq!(
+                read(&path),
+                ["first", "second\nwith a line break", "after"],
+                "cut at {cut}"
+            );
         }
     }
 
@@ -165,14 +203,39 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = log(dir.path(), &["first", "second", "third"]);
         let mut content = std::fs::read(&path).unwrap();
-        let at = content.windows(6).position(|window| window == b"second").unwrap();
+        let at = content
+            .windows(6)
+            .position(|window| window == b"second")
+            .unwrap();
         content[at] = b'S';
-        let last = content.windows(5).position(|window| window == b"third").unwrap();
-        for (damaged, line) in [(&content[..], 2), (&[&content[..at], &b"second"[..], &content[at + 6..last], &b"Third\"\n"[..]].concat(), 3)] {
+        let last = content
+            .windows(5)
+            .position(|window| window == b"third")
+            .unwrap();
+        for (damaged, line) in [
+            (&content[..], 2),
+            (
+                &[
+                    &content[..at],
+                    &b"second"[..],
+                    &content[at + 6..last],
+                    &b"Third\"\n"[..],
+                ]
+                .concat(),
+                3,
+            ),
+        ] {
             std::fs::write(&path, damaged).unwrap();
             let error = Store::open(&path, |_: String| ()).unwrap_err();
-            assert!(matches!(error, Error::Damaged { line: at, .. } if at == line), "{error}");
-            assert_eq!(std::fs::read(&path).unwrap(), damaged, "nothing is overwritten");
+            assert!(
+                matches!(error, Error::Damaged { line: at, .. } if at == line),
+                "{error}"
+            );
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                damaged,
+                "nothing is overwritten"
+            );
         }
     }
 

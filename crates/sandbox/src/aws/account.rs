@@ -109,9 +109,24 @@ impl Session<'_> {
     }
 
     /// Puts a resource that no operation of Cloud Control makes.
-    pub(crate) fn put(&mut self, type_name: catalog::TypeName, identifier: String, model: serde_json::Value) {
-        let created_at = self.world().get(&type_name, &identifier).map_or(self.now, |before| before.created_at);
-        let entry = Entry { type_name, identifier, model, created_at, phase: Phase::Ready, ready_at: created_at };
+    pub(crate) fn put(
+        &mut self,
+        type_name: catalog::TypeName,
+        identifier: String,
+        model: serde_json::Value,
+    ) {
+        let created_at = self
+            .world()
+            .get(&type_name, &identifier)
+            .map_or(self.now, |before| before.created_at);
+        let entry = Entry {
+            type_name,
+            identifier,
+            model,
+            created_at,
+            phase: Phase::Ready,
+            ready_at: created_at,
+        };
         self.change(Mutation::Put(entry));
     }
 }
@@ -121,32 +136,51 @@ impl Account {
     pub(crate) fn open(dir: &Path, options: AccountOptions) -> Result<Self, Error> {
         let credentials = Credentials::load_or_make(dir)?;
         let seed = options.seed.unwrap_or_else(|| {
-            u64::from_be_bytes(*super::credentials::random_bytes().first_chunk().expect("32 bytes begin with 8"))
+            u64::from_be_bytes(
+                *super::credentials::random_bytes()
+                    .first_chunk()
+                    .expect("32 bytes begin with 8"),
+            )
         });
         let mut state = State::new(&options.account, &options.region, Ids::new(seed));
         let (mut passed, mut begun) = (0.0_f64, false);
         let mut store = Store::open(&dir.join("world.jsonl"), |transaction: Transaction| {
             begun = true;
             passed = passed.max(transaction.at);
-            transaction.mutations.into_iter().for_each(|mutation| state.apply(mutation));
+            transaction
+                .mutations
+                .into_iter()
+                .for_each(|mutation| state.apply(mutation));
         })?;
-        for (what, has, wanted) in
-            [("account", state.world.account(), &options.account), ("region", state.world.region(), &options.region)]
-        {
+        for (what, has, wanted) in [
+            ("account", state.world.account(), &options.account),
+            ("region", state.world.region(), &options.region),
+        ] {
             if has != wanted {
                 let (dir, has, wanted) = (dir.to_owned(), has.to_owned(), wanted.clone());
-                return Err(Error::OtherWorld { dir, what, has, wanted });
+                return Err(Error::OtherWorld {
+                    dir,
+                    what,
+                    has,
+                    wanted,
+                });
             }
         }
         let mark_path = dir.join("clock");
         if begun {
-            let marked = std::fs::read_to_string(&mark_path).ok().and_then(|text| text.trim().parse::<f64>().ok());
+            let marked = std::fs::read_to_string(&mark_path)
+                .ok()
+                .and_then(|text| text.trim().parse::<f64>().ok());
             passed = passed.max(marked.filter(|seconds| seconds.is_finite()).unwrap_or(0.0));
         } else {
             let mutations = state.mutations().collect();
             store.append(&Transaction { at: 0.0, mutations })?;
         }
-        let mark = std::fs::File::options().write(true).create(true).truncate(false).open(&mark_path);
+        let mark = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&mark_path);
         let mark = mark.map_err(Error::file("cannot open", &mark_path))?;
         let clock = Clock::starting_at(passed, options.time_scale, options.wall);
         let effective = effective(&options.settings, options.time_scale, &options.faults);
@@ -162,7 +196,13 @@ impl Account {
             caller_arn,
             throttle: Mutex::new(Throttle::new(&effective, passed)),
             settings: options.settings,
-            inner: Mutex::new(Inner { state, store, clock, mark, effective }),
+            inner: Mutex::new(Inner {
+                state,
+                store,
+                clock,
+                mark,
+                effective,
+            }),
             injector: Mutex::new(Injector::new(options.faults)),
             on_stop: options.on_stop,
         };
@@ -181,7 +221,10 @@ impl Account {
     /// The region and the account, which never change.
     pub(crate) fn place(&self) -> (String, String) {
         let inner = lock(&self.inner);
-        (inner.state.world.region().to_owned(), inner.state.world.account().to_owned())
+        (
+            inner.state.world.region().to_owned(),
+            inner.state.world.account().to_owned(),
+        )
     }
 
     /// The wall time in seconds since 1970.
@@ -191,7 +234,10 @@ impl Account {
 
     /// Runs a call: what has ended by now has ended before `decide` looks, and what it wants changed is on disk before this
     /// returns. A call that fails changes nothing.
-    pub(crate) fn session<T>(&self, decide: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError>) -> Result<T, ServiceError> {
+    pub(crate) fn session<T>(
+        &self,
+        decide: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
         let now = inner.clock.now();
@@ -206,12 +252,16 @@ impl Account {
             mutations: Vec::new(),
         };
         let answer = decide(&mut session)?;
-        let Session { mut mutations, ids, .. } = session;
+        let Session {
+            mut mutations, ids, ..
+        } = session;
         if ids != *inner.state.world.ids() {
             mutations.push(Mutation::Ids(ids));
         }
         if !mutations.is_empty() {
-            inner.commit(now, mutations).map_err(|error| storage_error(&error))?;
+            inner
+                .commit(now, mutations)
+                .map_err(|error| storage_error(&error))?;
         }
         Ok(answer)
     }
@@ -269,11 +319,16 @@ impl Account {
     /// Empties the world and begins another at modelled second 0. Credentials and faults stay.
     pub(crate) fn reset(&self) -> Result<(), Error> {
         let mut inner = lock(&self.inner);
-        let (account, region) = (inner.state.world.account().to_owned(), inner.state.world.region().to_owned());
+        let (account, region) = (
+            inner.state.world.account().to_owned(),
+            inner.state.world.region().to_owned(),
+        );
         // The source of identifiers goes on: a client that remembers the old world must not meet its ids again.
         let state = State::new(&account, &region, inner.state.world.ids().clone());
         let mutations = state.mutations().collect();
-        inner.store.compact(std::iter::once(Transaction { at: 0.0, mutations }))?;
+        inner
+            .store
+            .compact(std::iter::once(Transaction { at: 0.0, mutations }))?;
         inner.state = state;
         let scale = inner.clock.scale();
         inner.clock.rewind(scale);
@@ -299,7 +354,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn effective(settings: &Settings, scale: TimeScale, faults: &Faults) -> Settings {
-    let mut effective = if scale.is_max() { settings.without_delays() } else { settings.clone() };
+    let mut effective = if scale.is_max() {
+        settings.without_delays()
+    } else {
+        settings.clone()
+    };
     if let Some(seconds) = faults.iam_propagation_seconds {
         effective.iam_propagation_seconds = seconds;
     }
@@ -313,7 +372,11 @@ fn write_faults(dir: &Path, faults: &Faults) -> Result<(), Error> {
 
 fn storage_error(error: &Error) -> ServiceError {
     tracing::error!(%error, "the world's log cannot be written");
-    ServiceError::new(500, "ServiceInternalErrorException", format!("the sandbox cannot keep its world: {error}"))
+    ServiceError::new(
+        500,
+        "ServiceInternalErrorException",
+        format!("the sandbox cannot keep its world: {error}"),
+    )
 }
 
 impl Inner {
@@ -321,9 +384,15 @@ impl Inner {
     fn commit(&mut self, now: f64, mutations: Vec<Mutation>) -> Result<(), Error> {
         let transaction = Transaction { at: now, mutations };
         self.store.append(&transaction)?;
-        transaction.mutations.into_iter().for_each(|mutation| self.state.apply(mutation));
+        transaction
+            .mutations
+            .into_iter()
+            .for_each(|mutation| self.state.apply(mutation));
         if self.store.is_large() {
-            let records = self.state.mutations().map(|mutation| Transaction { at: now, mutations: vec![mutation] });
+            let records = self.state.mutations().map(|mutation| Transaction {
+                at: now,
+                mutations: vec![mutation],
+            });
             if let Err(error) = self.store.compact(records) {
                 // The log is whole, only long.
                 tracing::warn!(%error, "the log could not be compacted");
@@ -334,7 +403,12 @@ impl Inner {
 
     /// Ends what has to end by `now`.
     fn settle(&mut self, now: f64) -> Result<(), Error> {
-        let found: Vec<_> = self.state.waiting().filter(|waiting| self.is_there(waiting)).cloned().collect();
+        let found: Vec<_> = self
+            .state
+            .waiting()
+            .filter(|waiting| self.is_there(waiting))
+            .cloned()
+            .collect();
         for mut operation in found {
             operation.waits_for = None;
             let entry = entry_of(&self.state.world, &operation);
@@ -355,7 +429,10 @@ impl Inner {
     /// Whether what an operation waits for is in the world.
     fn is_there(&self, operation: &Operation) -> bool {
         match &operation.waits_for {
-            Some(Waiting { what: Wait::DnsRecords(records), .. }) => records.iter().all(|(name, value)| {
+            Some(Waiting {
+                what: Wait::DnsRecords(records),
+                ..
+            }) => records.iter().all(|(name, value)| {
                 super::services::route53::has_record(&self.state.world, name, "CNAME", value)
             }),
             None => false,
@@ -364,18 +441,26 @@ impl Inner {
 }
 
 fn entry_of(world: &World, operation: &Operation) -> Option<Entry> {
-    world.get(&operation.type_name, operation.identifier.as_deref()?).cloned()
+    world
+        .get(&operation.type_name, operation.identifier.as_deref()?)
+        .cloned()
 }
 
 /// The mutations with which an open operation ends at `at`, given its resource as it is now.
 pub(crate) fn ended(mut operation: Operation, entry: Option<Entry>, at: f64) -> Vec<Mutation> {
     operation.since = at;
-    let in_vain = operation.waits_for.take().and_then(|waiting| waiting.otherwise);
-    let Status::InProgress(mut ending) = std::mem::replace(&mut operation.status, Status::Success) else {
+    let in_vain = operation
+        .waits_for
+        .take()
+        .and_then(|waiting| waiting.otherwise);
+    let Status::InProgress(mut ending) = std::mem::replace(&mut operation.status, Status::Success)
+    else {
         return Vec::new();
     };
     if let Some(reason) = ending.failure.or(in_vain) {
-        if let (OperationKind::Create, Fate::Stays { phase, .. }) = (operation.kind, &mut ending.fate) {
+        if let (OperationKind::Create, Fate::Stays { phase, .. }) =
+            (operation.kind, &mut ending.fate)
+        {
             *phase = Phase::Remnant;
         }
         operation.status = Status::Failed(reason);
@@ -393,7 +478,10 @@ pub(crate) fn ended(mut operation: Operation, entry: Option<Entry>, at: f64) -> 
             mutations.push(Mutation::Put(entry));
         }
         (Some(entry), Fate::Removed) => {
-            mutations.push(Mutation::Remove { type_name: entry.type_name, identifier: entry.identifier });
+            mutations.push(Mutation::Remove {
+                type_name: entry.type_name,
+                identifier: entry.identifier,
+            });
         }
         (Some(_), Fate::Untouched) | (None, _) => {}
     }
@@ -406,7 +494,13 @@ pub(crate) fn ended(mut operation: Operation, entry: Option<Entry>, at: f64) -> 
 pub(crate) fn effect(effect: Effect) -> Mutation {
     match effect {
         Effect::Put(entry) => Mutation::Put(entry),
-        Effect::Remove { type_name, identifier } => Mutation::Remove { type_name, identifier },
+        Effect::Remove {
+            type_name,
+            identifier,
+        } => Mutation::Remove {
+            type_name,
+            identifier,
+        },
     }
 }
 
@@ -463,20 +557,28 @@ impl Account {
     /// The world in figures.
     pub(crate) fn overview(&self) -> Result<Overview, ServiceError> {
         self.session(|session| {
-            let open_operations = session.state.open_operations().map(|operation| OpenOperation {
-                operation: operation.kind.as_str().to_owned(),
-                type_name: operation.type_name.to_string(),
-                identifier: operation.identifier.clone(),
-                request_token: operation.request_token.clone(),
-                running_seconds: session.now - operation.began_at,
-                remaining_seconds: operation.ends_at - session.now,
-            });
+            let open_operations = session
+                .state
+                .open_operations()
+                .map(|operation| OpenOperation {
+                    operation: operation.kind.as_str().to_owned(),
+                    type_name: operation.type_name.to_string(),
+                    identifier: operation.identifier.clone(),
+                    request_token: operation.request_token.clone(),
+                    running_seconds: session.now - operation.began_at,
+                    remaining_seconds: operation.ends_at - session.now,
+                });
             Ok(Overview {
                 modelled_seconds: session.now,
                 time_scale: session.clock.scale(),
                 account: session.world().account().to_owned(),
                 region: session.world().region().to_owned(),
-                resources: session.world().counts().into_iter().map(|(name, count)| (name.to_string(), count)).collect(),
+                resources: session
+                    .world()
+                    .counts()
+                    .into_iter()
+                    .map(|(name, count)| (name.to_string(), count))
+                    .collect(),
                 open_operations: open_operations.collect(),
             })
         })

@@ -27,7 +27,9 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,13 +59,16 @@ impl Credentials {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("credentials.json");
         let text = std::fs::read(&path).map_err(Error::file("cannot read", &path))?;
-        serde_json::from_slice(&text).map_err(|error| Error::file("cannot read", &path)(error.into()))
+        serde_json::from_slice(&text)
+            .map_err(|error| Error::file("cannot read", &path)(error.into()))
     }
 
     fn make() -> Self {
         let secret = random_bytes();
         let seed = random_bytes();
-        let mut ids = Ids::new(u64::from_be_bytes(*seed.first_chunk().expect("32 bytes begin with 8")));
+        let mut ids = Ids::new(u64::from_be_bytes(
+            *seed.first_chunk().expect("32 bytes begin with 8"),
+        ));
         Self {
             access_key_id: format!("AKIA{}", &ids.iam("")[..16]),
             secret_access_key: STANDARD.encode(&secret[..30]),
@@ -86,7 +91,12 @@ pub(crate) fn random_bytes() -> [u8; 32] {
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(content)?;
         std::fs::rename(&temporary, path)
     };

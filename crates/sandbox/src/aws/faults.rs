@@ -70,7 +70,10 @@ impl Faults {
     /// When it cannot be read, or a rule makes no sense.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::file("cannot read", path))?;
-        let wrong = |reason: String| Error::Faults { path: path.to_owned(), reason };
+        let wrong = |reason: String| Error::Faults {
+            path: path.to_owned(),
+            reason,
+        };
         let faults: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         faults.check().map_err(wrong)?;
         Ok(faults)
@@ -81,11 +84,20 @@ impl Faults {
     /// # Errors
     /// What is wrong with the first one that does not.
     pub fn check(&self) -> Result<(), String> {
-        if self.iam_propagation_seconds.is_some_and(|seconds| !(0.0..=86_400.0).contains(&seconds)) {
+        if self
+            .iam_propagation_seconds
+            .is_some_and(|seconds| !(0.0..=86_400.0).contains(&seconds))
+        {
             return Err("`iam_propagation_seconds` is not between 0 and 86400".to_owned());
         }
-        let checked = self.rules.iter().enumerate().map(|(index, rule)| (index, rule.check()));
-        checked.into_iter().try_for_each(|(index, checked)| checked.map_err(|reason| format!("rule {}: {reason}", index + 1)))
+        let checked = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| (index, rule.check()));
+        checked.into_iter().try_for_each(|(index, checked)| {
+            checked.map_err(|reason| format!("rule {}: {reason}", index + 1))
+        })
     }
 
     /// Whether there are none.
@@ -103,7 +115,9 @@ impl FaultRule {
             _ => return Err("it needs either `error` or `stop`".to_owned()),
         }
         match (self.rate, self.nth) {
-            (Some(rate), None) if !(0.0..=1.0).contains(&rate) => Err(format!("its rate {rate} is not between 0 and 1")),
+            (Some(rate), None) if !(0.0..=1.0).contains(&rate) => {
+                Err(format!("its rate {rate} is not between 0 and 1"))
+            }
             (None, Some(0)) => Err("`nth` counts from 1".to_owned()),
             (Some(_), None) | (None, Some(_)) => Ok(()),
             _ => Err("it needs either `rate` or `nth`".to_owned()),
@@ -117,7 +131,8 @@ impl FaultRule {
 
     fn matches(&self, operation: &str, type_name: Option<&str>) -> bool {
         (self.operations.is_empty() || self.operations.iter().any(|wanted| wanted == operation))
-            && (self.types.is_empty() || type_name.is_some_and(|name| self.types.iter().any(|wanted| wanted == name)))
+            && (self.types.is_empty()
+                || type_name.is_some_and(|name| self.types.iter().any(|wanted| wanted == name)))
     }
 }
 
@@ -130,20 +145,35 @@ impl FromStr for FaultRule {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut rule = Self::default();
         let what = if let Some((what, rate)) = text.split_once('=') {
-            let (number, unit) = rate.strip_suffix('%').map_or((rate, 1.0), |percent| (percent, 100.0));
-            let number: f64 = number.trim().parse().map_err(|_| format!("`{rate}` is no rate such as 0.2 or 20%"))?;
+            let (number, unit) = rate
+                .strip_suffix('%')
+                .map_or((rate, 1.0), |percent| (percent, 100.0));
+            let number: f64 = number
+                .trim()
+                .parse()
+                .map_err(|_| format!("`{rate}` is no rate such as 0.2 or 20%"))?;
             rule.rate = Some(number / unit);
             what
         } else if let Some((what, place)) = text.split_once('@') {
             let mut parts = place.split('/');
             let nth = parts.next().unwrap_or_default();
-            rule.nth = Some(nth.parse().map_err(|_| format!("`{nth}` is not the number of a call"))?);
+            rule.nth = Some(
+                nth.parse()
+                    .map_err(|_| format!("`{nth}` is not the number of a call"))?,
+            );
             for part in parts {
-                if part.contains("::") { &mut rule.types } else { &mut rule.operations }.push(part.to_owned());
+                if part.contains("::") {
+                    &mut rule.types
+                } else {
+                    &mut rule.operations
+                }
+                .push(part.to_owned());
             }
             what
         } else {
-            return Err(format!("`{text}` is no fault: expected ERROR=RATE or ERROR@N[/OPERATION][/TYPE]"));
+            return Err(format!(
+                "`{text}` is no fault: expected ERROR=RATE or ERROR@N[/OPERATION][/TYPE]"
+            ));
         };
         match what {
             "stop" | "stop-before" => rule.stop = Some(Stop::Before),
@@ -181,7 +211,11 @@ pub(crate) struct Injector {
 
 impl Injector {
     pub(crate) fn new(faults: Faults) -> Self {
-        Self { matched: vec![0; faults.rules.len()], random: faults.seed, faults }
+        Self {
+            matched: vec![0; faults.rules.len()],
+            random: faults.seed,
+            faults,
+        }
     }
 
     pub(crate) fn faults(&self) -> &Faults {
@@ -208,15 +242,34 @@ impl Injector {
 
     /// What happens to the operation that this call begins, which is counted by it.
     pub(crate) fn handler(&mut self, operation: &str, type_name: &str) -> Option<HandlerFault> {
-        let index = self.draw(|rule| rule.handler_code().is_some(), operation, Some(type_name))?;
+        let index = self.draw(
+            |rule| rule.handler_code().is_some(),
+            operation,
+            Some(type_name),
+        )?;
         let rule = &self.faults.rules[index];
         let code = rule.handler_code()?;
-        let message = rule.message.clone().unwrap_or_else(|| format!("{code} (a fault ordered from the sandbox)"));
-        let stays = matches!(code, HandlerErrorCode::NotStabilized | HandlerErrorCode::ServiceTimeout);
-        Some(HandlerFault { code, message, remnant: rule.remnant.unwrap_or(stays) })
+        let message = rule
+            .message
+            .clone()
+            .unwrap_or_else(|| format!("{code} (a fault ordered from the sandbox)"));
+        let stays = matches!(
+            code,
+            HandlerErrorCode::NotStabilized | HandlerErrorCode::ServiceTimeout
+        );
+        Some(HandlerFault {
+            code,
+            message,
+            remnant: rule.remnant.unwrap_or(stays),
+        })
     }
 
-    fn draw(&mut self, kind: impl Fn(&FaultRule) -> bool, operation: &str, type_name: Option<&str>) -> Option<usize> {
+    fn draw(
+        &mut self,
+        kind: impl Fn(&FaultRule) -> bool,
+        operation: &str,
+        type_name: Option<&str>,
+    ) -> Option<usize> {
         let mut hit = None;
         for index in 0..self.faults.rules.len() {
             let rule = &self.faults.rules[index];
@@ -262,10 +315,16 @@ mod tests {
 
     #[test]
     fn a_rate_hits_about_that_share_of_calls_and_the_same_ones_every_time() {
-        let faults = Faults { seed: 7, rules: vec![rule("ThrottlingException=20%")], ..Faults::default() };
+        let faults = Faults {
+            seed: 7,
+            rules: vec![rule("ThrottlingException=20%")],
+            ..Faults::default()
+        };
         let run = |faults: &Faults| {
             let mut injector = Injector::new(faults.clone());
-            (0..5000).map(|_| injector.call("GetResource", None).is_some()).collect::<Vec<_>>()
+            (0..5000)
+                .map(|_| injector.call("GetResource", None).is_some())
+                .collect::<Vec<_>>()
         };
         let hits = run(&faults);
         let share = hits.iter().filter(|hit| **hit).count();
@@ -276,16 +335,29 @@ mod tests {
 
     #[test]
     fn the_nth_matching_call_of_a_type_and_no_other_is_hit_and_a_stop_is_used_up() {
-        let rules = vec![rule("NotStabilized@2/CreateResource/AWS::EC2::VPC"), rule("stop-after@3/GetResource")];
-        let mut injector = Injector::new(Faults { rules, ..Faults::default() });
-        let mut hit = |operation: &str, name: &str| injector.handler(operation, name).map(|fault| fault.code);
+        let rules = vec![
+            rule("NotStabilized@2/CreateResource/AWS::EC2::VPC"),
+            rule("stop-after@3/GetResource"),
+        ];
+        let mut injector = Injector::new(Faults {
+            rules,
+            ..Faults::default()
+        });
+        let mut hit =
+            |operation: &str, name: &str| injector.handler(operation, name).map(|fault| fault.code);
         assert_eq!(hit("CreateResource", "AWS::EC2::VPC"), None);
         assert_eq!(hit("CreateResource", "AWS::EC2::Subnet"), None);
         assert_eq!(hit("DeleteResource", "AWS::EC2::VPC"), None);
-        assert_eq!(hit("CreateResource", "AWS::EC2::VPC"), Some(HandlerErrorCode::NotStabilized));
+        assert_eq!(
+            hit("CreateResource", "AWS::EC2::VPC"),
+            Some(HandlerErrorCode::NotStabilized)
+        );
         assert_eq!(hit("CreateResource", "AWS::EC2::VPC"), None);
         let stops: Vec<_> = (0..4).map(|_| injector.call("GetResource", None)).collect();
-        assert_eq!(stops, [None, None, Some(CallFault::Stop(Stop::After)), None]);
+        assert_eq!(
+            stops,
+            [None, None, Some(CallFault::Stop(Stop::After)), None]
+        );
         assert_eq!(injector.faults().rules.len(), 1);
     }
 
@@ -294,9 +366,20 @@ mod tests {
         for wrong in ["", "stop", "X=2", "X=-1%", "X@0", "X@first", "=0.1"] {
             assert!(wrong.parse::<FaultRule>().is_err(), "{wrong:?}");
         }
-        let both = FaultRule { error: Some("X".to_owned()), rate: Some(0.1), nth: Some(1), ..FaultRule::default() };
-        let faults = Faults { rules: vec![both], ..Faults::default() };
-        assert_eq!(faults.check(), Err("rule 1: it needs either `rate` or `nth`".to_owned()));
+        let both = FaultRule {
+            error: Some("X".to_owned()),
+            rate: Some(0.1),
+            nth: Some(1),
+            ..FaultRule::default()
+        };
+        let faults = Faults {
+            rules: vec![both],
+            ..Faults::default()
+        };
+        assert_eq!(
+            faults.check(),
+            Err("rule 1: it needs either `rate` or `nth`".to_owned())
+        );
         assert!(serde_json::from_str::<Faults>(r#"{"rules":[{"eror":"X"}]}"#).is_err());
     }
 }

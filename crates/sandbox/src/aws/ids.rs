@@ -69,7 +69,14 @@ impl Ids {
     pub fn uuid(&mut self) -> String {
         let digits = self.text(LOWER_HEX, 32);
         let variant = ["8", "9", "a", "b"][usize::from(digits.as_bytes()[16]) % 4];
-        format!("{}-{}-4{}-{variant}{}-{}", &digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..])
+        format!(
+            "{}-{}-4{}-{variant}{}-{}",
+            &digits[..8],
+            &digits[8..12],
+            &digits[13..16],
+            &digits[17..20],
+            &digits[20..]
+        )
     }
 
     /// IAM's unique ids: `AROA` gives `AROA` and 17 characters of base32.
@@ -105,7 +112,10 @@ impl Ids {
     /// A number below `bound` (0 for a bound of 0).
     pub fn below(&mut self, bound: u64) -> u64 {
         let digits = self.text(LOWER_HEX, 15);
-        u64::from_str_radix(&digits, 16).unwrap_or(0).checked_rem(bound).unwrap_or(0)
+        u64::from_str_radix(&digits, 16)
+            .unwrap_or(0)
+            .checked_rem(bound)
+            .unwrap_or(0)
     }
 }
 
@@ -123,7 +133,10 @@ mod tests {
         assert_eq!(vpc.len(), "vpc-".len() + 17);
         assert!(vpc.starts_with("vpc-0"));
         let uuid = first.uuid();
-        assert!(uuid::Uuid::parse_str(&uuid).is_ok_and(|parsed| parsed.get_version_num() == 4), "{uuid}");
+        assert!(
+            uuid::Uuid::parse_str(&uuid).is_ok_and(|parsed| parsed.get_version_num() == 4),
+            "{uuid}"
+        );
         assert_eq!(first.iam("AROA").len(), 21);
         assert!(first.below(3) < 3);
     }

@@ -73,10 +73,7 @@ pub enum Fate {
     /// There is none, or it is somebody else's.
     Untouched,
     /// It stays, with another model if there is one here.
-    Stays {
-        phase: Phase,
-        model: Option<Value>,
-    },
+    Stays { phase: Phase, model: Option<Value> },
     /// It goes.
     Removed,
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::account::Account;
 use super::cloudcontrol;
 use super::faults::{CallFault, Stop};
-use super::services::{acm, budgets, cloudformation, route53, secretsmanager, servicequotas, sts, tagging};
+use super::services::{
+    acm, budgets, cloudformation, route53, secretsmanager, servicequotas, sts, tagging,
+};
 use super::signature::{Authorization, Refusal, Scope};
 use super::wire::{Protocol, Reply, Request, ServiceError};
 
@@ -24,7 +26,10 @@ type QueryHandler = fn(&Account, &str, &Request, &str) -> Option<Result<Reply, S
 /// How a service's calls are told apart.
 enum Calls {
     /// By the part of `X-Amz-Target` after this prefix.
-    Target { prefix: &'static str, handle: JsonHandler },
+    Target {
+        prefix: &'static str,
+        handle: JsonHandler,
+    },
     /// By the parameter `Action`.
     Action(QueryHandler),
     /// By method and path.
@@ -46,7 +51,10 @@ const SERVICES: [Service; 9] = [
     Service {
         signing_name: "cloudcontrolapi",
         protocol: Protocol::JSON_1_0,
-        calls: Calls::Target { prefix: "CloudApiService", handle: cloudcontrol::handle },
+        calls: Calls::Target {
+            prefix: "CloudApiService",
+            handle: cloudcontrol::handle,
+        },
         global: false,
         operations: cloudcontrol::OPERATIONS,
     },
@@ -74,35 +82,50 @@ const SERVICES: [Service; 9] = [
     Service {
         signing_name: "budgets",
         protocol: Protocol::JSON_1_1,
-        calls: Calls::Target { prefix: "AWSBudgetServiceGateway", handle: budgets::handle },
+        calls: Calls::Target {
+            prefix: "AWSBudgetServiceGateway",
+            handle: budgets::handle,
+        },
         global: true,
         operations: budgets::OPERATIONS,
     },
     Service {
         signing_name: "secretsmanager",
         protocol: Protocol::JSON_1_1,
-        calls: Calls::Target { prefix: "secretsmanager", handle: secretsmanager::handle },
+        calls: Calls::Target {
+            prefix: "secretsmanager",
+            handle: secretsmanager::handle,
+        },
         global: false,
         operations: secretsmanager::OPERATIONS,
     },
     Service {
         signing_name: "acm",
         protocol: Protocol::JSON_1_1_LOWER,
-        calls: Calls::Target { prefix: "CertificateManager", handle: acm::handle },
+        calls: Calls::Target {
+            prefix: "CertificateManager",
+            handle: acm::handle,
+        },
         global: false,
         operations: acm::OPERATIONS,
     },
     Service {
         signing_name: "tagging",
         protocol: Protocol::JSON_1_1,
-        calls: Calls::Target { prefix: "ResourceGroupsTaggingAPI_20170126", handle: tagging::handle },
+        calls: Calls::Target {
+            prefix: "ResourceGroupsTaggingAPI_20170126",
+            handle: tagging::handle,
+        },
         global: false,
         operations: tagging::OPERATIONS,
     },
     Service {
         signing_name: "servicequotas",
         protocol: Protocol::JSON_1_1,
-        calls: Calls::Target { prefix: "ServiceQuotasV20190624", handle: servicequotas::handle },
+        calls: Calls::Target {
+            prefix: "ServiceQuotasV20190624",
+            handle: servicequotas::handle,
+        },
         global: false,
         operations: servicequotas::OPERATIONS,
     },
@@ -112,11 +135,19 @@ const SERVICES: [Service; 9] = [
 pub(crate) fn route(account: &Account, request: &Request, request_id: &str) -> Routed {
     let authorization = match Authorization::read(request) {
         Ok(authorization) => authorization,
-        Err(refusal) => return Routed::Reply(refused(guessed_protocol(request), &refusal, request_id)),
+        Err(refusal) => {
+            return Routed::Reply(refused(guessed_protocol(request), &refusal, request_id));
+        }
     };
     let scope = &authorization.scope;
-    let Some(service) = SERVICES.iter().find(|service| service.signing_name == scope.service) else {
-        let spoken: Vec<_> = SERVICES.iter().map(|service| service.signing_name).collect();
+    let Some(service) = SERVICES
+        .iter()
+        .find(|service| service.signing_name == scope.service)
+    else {
+        let spoken: Vec<_> = SERVICES
+            .iter()
+            .map(|service| service.signing_name)
+            .collect();
         let error = ServiceError::bad_request(
             "UnknownOperationException",
             format!(
@@ -132,7 +163,8 @@ pub(crate) fn route(account: &Account, request: &Request, request_id: &str) -> R
     if let Err(refusal) = verified {
         return Routed::Reply(refused(service.protocol, &refusal, request_id));
     }
-    let answered = in_region(account, service, scope).and_then(|()| service.answer(account, request, request_id));
+    let answered = in_region(account, service, scope)
+        .and_then(|()| service.answer(account, request, request_id));
     match answered {
         Ok(routed) => routed,
         Err(error) => Routed::Reply(service.protocol.error(&error, request_id)),
@@ -140,7 +172,12 @@ pub(crate) fn route(account: &Account, request: &Request, request_id: &str) -> R
 }
 
 impl Service {
-    fn answer(&self, account: &Account, request: &Request, request_id: &str) -> Result<Routed, ServiceError> {
+    fn answer(
+        &self,
+        account: &Account,
+        request: &Request,
+        request_id: &str,
+    ) -> Result<Routed, ServiceError> {
         let unknown = |operation: &str| {
             ServiceError::bad_request(
                 "UnknownOperationException",
@@ -154,12 +191,16 @@ impl Service {
         match &self.calls {
             Calls::Target { prefix, handle } => {
                 let target = request.header("x-amz-target");
-                let operation = target.split_once('.').filter(|(before, _)| before == prefix).map(|(_, after)| after);
+                let operation = target
+                    .split_once('.')
+                    .filter(|(before, _)| before == prefix)
+                    .map(|(_, after)| after);
                 let operation = operation.ok_or_else(|| unknown(target))?;
                 let input = request.json()?;
                 let type_name = input.get("TypeName").and_then(Value::as_str);
                 self.with_faults(account, operation, type_name, || {
-                    let answered = handle(account, operation, &input).unwrap_or_else(|| Err(unknown(operation)))?;
+                    let answered = handle(account, operation, &input)
+                        .unwrap_or_else(|| Err(unknown(operation)))?;
                     Ok(self.protocol.json(&answered))
                 })
             }
@@ -168,13 +209,15 @@ impl Service {
                 let action = parameters.get("Action").map_or("", String::as_str);
                 let type_name = parameters.get("TypeName").map(String::as_str);
                 self.with_faults(account, action, type_name, || {
-                    handle(account, action, request, request_id).unwrap_or_else(|| Err(unknown(action)))
+                    handle(account, action, request, request_id)
+                        .unwrap_or_else(|| Err(unknown(action)))
                 })
             }
             Calls::Rest(handle) => {
                 let operation = route53::operation(request);
                 self.with_faults(account, operation.unwrap_or_default(), None, || {
-                    let answered = operation.and_then(|operation| handle(account, operation, request, request_id));
+                    let answered = operation
+                        .and_then(|operation| handle(account, operation, request, request_id));
                     answered.unwrap_or_else(|| Err(unknown(&asked_for(request))))
                 })
             }
@@ -193,8 +236,14 @@ impl Service {
         match fault {
             Some(CallFault::Error { code, message }) => {
                 // The statuses of botocore's models: what is the service's fault is a 5xx.
-                let internal = ["Internal", "Failure", "Unavailable"].iter().any(|word| code.contains(word));
-                return Err(ServiceError::new(if internal { 500 } else { 400 }, code, message));
+                let internal = ["Internal", "Failure", "Unavailable"]
+                    .iter()
+                    .any(|word| code.contains(word));
+                return Err(ServiceError::new(
+                    if internal { 500 } else { 400 },
+                    code,
+                    message,
+                ));
             }
             Some(CallFault::Stop(when @ Stop::Before)) => {
                 account.stop(when);
@@ -203,7 +252,10 @@ impl Service {
             Some(CallFault::Stop(Stop::After)) | None => {}
         }
         if self.signing_name == "cloudcontrolapi" && !account.admit() {
-            return Err(ServiceError::bad_request("ThrottlingException", "Rate exceeded"));
+            return Err(ServiceError::bad_request(
+                "ThrottlingException",
+                "Rate exceeded",
+            ));
         }
         let reply = call();
         if let Some(CallFault::Stop(when)) = fault {
@@ -222,8 +274,16 @@ fn in_region(account: &Account, service: &Service, scope: &Scope) -> Result<(), 
     }
     // The words are SigV4's own for a wrong scope; the code is that of the protocol.
     Err(ServiceError::new(
-        if matches!(service.protocol, Protocol::Json { .. }) { 400 } else { 403 },
-        if matches!(service.protocol, Protocol::Json { .. }) { "InvalidSignatureException" } else { "SignatureDoesNotMatch" },
+        if matches!(service.protocol, Protocol::Json { .. }) {
+            400
+        } else {
+            403
+        },
+        if matches!(service.protocol, Protocol::Json { .. }) {
+            "InvalidSignatureException"
+        } else {
+            "SignatureDoesNotMatch"
+        },
         format!(
             "Credential should be scoped to a valid region. The sandbox's region is '{region}', the request is for '{}'.",
             scope.region
@@ -234,18 +294,44 @@ fn in_region(account: &Account, service: &Service, scope: &Scope) -> Result<(), 
 /// The error of a request whose signature does not let it in. JSON services use other codes than the XML ones.
 fn refused(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Reply {
     let json = matches!(protocol, Protocol::Json { .. });
-    let mismatch = if json { (400, "InvalidSignatureException") } else { (403, "SignatureDoesNotMatch") };
+    let mismatch = if json {
+        (400, "InvalidSignatureException")
+    } else {
+        (403, "SignatureDoesNotMatch")
+    };
     let ((status, code), message) = match refusal {
         Refusal::Missing => {
-            let code = if json { "MissingAuthenticationTokenException" } else { "MissingAuthenticationToken" };
-            ((403, code), "Request is missing Authentication Token".to_owned())
+            let code = if json {
+                "MissingAuthenticationTokenException"
+            } else {
+                "MissingAuthenticationToken"
+            };
+            (
+                (403, code),
+                "Request is missing Authentication Token".to_owned(),
+            )
         }
-        Refusal::Incomplete(message) => {
-            ((400, if json { "IncompleteSignatureException" } else { "IncompleteSignature" }), message.clone())
-        }
+        Refusal::Incomplete(message) => (
+            (
+                400,
+                if json {
+                    "IncompleteSignatureException"
+                } else {
+                    "IncompleteSignature"
+                },
+            ),
+            message.clone(),
+        ),
         Refusal::UnknownKey => {
-            let unknown = if json { (400, "UnrecognizedClientException") } else { (403, "InvalidClientTokenId") };
-            (unknown, "The security token included in the request is invalid.".to_owned())
+            let unknown = if json {
+                (400, "UnrecognizedClientException")
+            } else {
+                (403, "InvalidClientTokenId")
+            };
+            (
+                unknown,
+                "The security token included in the request is invalid.".to_owned(),
+            )
         }
         Refusal::Expired(message) => (mismatch, message.clone()),
         Refusal::Mismatch => {
@@ -260,14 +346,27 @@ fn refused(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Reply {
 /// The protocol of a request that is for no service of the sandbox.
 fn guessed_protocol(request: &Request) -> Protocol {
     if !request.header("x-amz-target").is_empty() {
-        return if request.header("content-type").contains("1.0") { Protocol::JSON_1_0 } else { Protocol::JSON_1_1 };
+        return if request.header("content-type").contains("1.0") {
+            Protocol::JSON_1_0
+        } else {
+            Protocol::JSON_1_1
+        };
     }
-    if request.header("content-type").starts_with("application/x-www-form-urlencoded") {
+    if request
+        .header("content-type")
+        .starts_with("application/x-www-form-urlencoded")
+    {
         return Protocol::Query("urn:seaworthy:sandbox");
     }
     // Of the REST services, these have XML.
-    let xml = Authorization::read(request).is_ok_and(|authorization| ["s3", "route53", "cloudfront"].contains(&&*authorization.scope.service));
-    if xml { Protocol::RestXml("urn:seaworthy:sandbox") } else { Protocol::JSON_1_1 }
+    let xml = Authorization::read(request).is_ok_and(|authorization| {
+        ["s3", "route53", "cloudfront"].contains(&&*authorization.scope.service)
+    });
+    if xml {
+        Protocol::RestXml("urn:seaworthy:sandbox")
+    } else {
+        Protocol::JSON_1_1
+    }
 }
 
 /// What a request asks for, in the words of its protocol.

@@ -52,15 +52,27 @@ impl<'a> Authorization<'a> {
         if header.is_empty() {
             return Err(Refusal::Missing);
         }
-        let parts = header
-            .strip_prefix("AWS4-HMAC-SHA256")
-            .ok_or_else(|| Refusal::Incomplete("Authorization header requires the algorithm AWS4-HMAC-SHA256.".to_owned()))?;
+        let parts = header.strip_prefix("AWS4-HMAC-SHA256").ok_or_else(|| {
+            Refusal::Incomplete(
+                "Authorization header requires the algorithm AWS4-HMAC-SHA256.".to_owned(),
+            )
+        })?;
         let part = |name: &str| {
-            let found = parts.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
-            found.ok_or_else(|| Refusal::Incomplete(format!("Authorization header requires '{name}' parameter.")))
+            let found = parts
+                .split(',')
+                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+            found.ok_or_else(|| {
+                Refusal::Incomplete(format!("Authorization header requires '{name}' parameter."))
+            })
         };
-        let (credential, signed_headers, signature) = (part("Credential")?, part("SignedHeaders")?, part("Signature")?);
-        let [access_key_id, date, region, service, "aws4_request"] = credential.split('/').collect::<Vec<_>>()[..] else {
+        let (credential, signed_headers, signature) = (
+            part("Credential")?,
+            part("SignedHeaders")?,
+            part("Signature")?,
+        );
+        let [access_key_id, date, region, service, "aws4_request"] =
+            credential.split('/').collect::<Vec<_>>()[..]
+        else {
             return Err(Refusal::Incomplete(
                 "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.".to_owned(),
             ));
@@ -71,18 +83,29 @@ impl<'a> Authorization<'a> {
             region: region.to_owned(),
             service: service.to_owned(),
         };
-        Ok(Self { scope, signed_headers: signed_headers.split(';').collect(), signature })
+        Ok(Self {
+            scope,
+            signed_headers: signed_headers.split(';').collect(),
+            signature,
+        })
     }
 
     /// Whether the request was signed with `credentials`, at about `now` (seconds since 1970).
-    pub(crate) fn verify(&self, request: &Request, credentials: &Credentials, now: f64) -> Result<(), Refusal> {
+    pub(crate) fn verify(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        now: f64,
+    ) -> Result<(), Refusal> {
         if self.scope.access_key_id != credentials.access_key_id {
             return Err(Refusal::UnknownKey);
         }
         let date = request.header("x-amz-date");
         self.verify_date(date, now)?;
         if !self.signed_headers.contains(&"host") {
-            return Err(Refusal::Incomplete("'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned()));
+            return Err(Refusal::Incomplete(
+                "'Host' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
+            ));
         }
         let text = format!(
             "AWS4-HMAC-SHA256\n{date}\n{}/{}/{}/aws4_request\n{}",
@@ -92,16 +115,27 @@ impl<'a> Authorization<'a> {
             hex::encode(Sha256::digest(self.canonical_request(request)))
         );
         let seed = format!("AWS4{}", credentials.secret_access_key);
-        let key = [&*self.scope.date, &*self.scope.region, &*self.scope.service, "aws4_request"]
-            .iter()
-            .fold(seed.into_bytes(), |key, part| mac(&key, part).finalize().into_bytes().to_vec());
+        let key = [
+            &*self.scope.date,
+            &*self.scope.region,
+            &*self.scope.service,
+            "aws4_request",
+        ]
+        .iter()
+        .fold(seed.into_bytes(), |key, part| {
+            mac(&key, part).finalize().into_bytes().to_vec()
+        });
         let signature = hex::decode(self.signature).map_err(|_| Refusal::Mismatch)?;
         // Compared in constant time.
-        mac(&key, &text).verify_slice(&signature).map_err(|_| Refusal::Mismatch)
+        mac(&key, &text)
+            .verify_slice(&signature)
+            .map_err(|_| Refusal::Mismatch)
     }
 
     fn verify_date(&self, date: &str, now: f64) -> Result<(), Refusal> {
-        let parsed = DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok().and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        let parsed = DateTime::strptime("%Y%m%dT%H%M%SZ", date)
+            .ok()
+            .and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC).ok());
         let Some(at) = parsed.map(|zoned| zoned.timestamp()) else {
             return Err(Refusal::Incomplete(
                 "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.".to_owned(),
@@ -117,13 +151,19 @@ impl<'a> Authorization<'a> {
         #[allow(clippy::cast_possible_truncation)]
         let now = Timestamp::from_second(now as i64).unwrap_or(Timestamp::UNIX_EPOCH);
         let stamp = |seconds: i64| {
-            Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y%m%dT%H%M%SZ").to_string()
+            Timestamp::from_second(seconds)
+                .unwrap_or(Timestamp::UNIX_EPOCH)
+                .strftime("%Y%m%dT%H%M%SZ")
+                .to_string()
         };
         let (at, now) = (at.as_second(), now.as_second());
         // The words are those of a real answer: https://github.com/EngineerBetter/control-tower/issues/51
         if at < now - MAX_SKEW_SECONDS {
             let limit = stamp(now - MAX_SKEW_SECONDS);
-            return Err(Refusal::Expired(format!("Signature expired: {date} is now earlier than {limit} ({} - 15 min.)", stamp(now))));
+            return Err(Refusal::Expired(format!(
+                "Signature expired: {date} is now earlier than {limit} ({} - 15 min.)",
+                stamp(now)
+            )));
         }
         if at > now + MAX_SKEW_SECONDS {
             let limit = stamp(now + MAX_SKEW_SECONDS);
@@ -144,18 +184,31 @@ impl<'a> Authorization<'a> {
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (percent_encode(&percent_decode(name)), percent_encode(&percent_decode(value)))
+                (
+                    percent_encode(&percent_decode(name)),
+                    percent_encode(&percent_decode(value)),
+                )
             })
             .collect();
         query.sort_unstable();
-        let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query: Vec<_> = query
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let mut headers = String::new();
         for name in &self.signed_headers {
             let values: Vec<_> = request
                 .headers
                 .get_all(*name)
                 .iter()
-                .map(|value| value.to_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "))
+                .map(|value| {
+                    value
+                        .to_str()
+                        .unwrap_or_default()
+                        .split_whitespace()
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                })
                 .collect();
             headers.push_str(&format!("{name}:{}\n", values.join(",")));
         }
@@ -171,7 +224,8 @@ impl<'a> Authorization<'a> {
 }
 
 fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac =
+        <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac
 }
@@ -198,7 +252,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("host", "iam.amazonaws.com"),
-            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
+            (
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            ),
             ("x-amz-date", "20150830T123600Z"),
             (
                 "authorization",
@@ -208,7 +265,13 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let query = "Action=ListUsers&Version=2010-05-08".to_owned();
-        Request { method: Method::GET, path: "/".to_owned(), query, headers, body: Vec::new() }
+        Request {
+            method: Method::GET,
+            path: "/".to_owned(),
+            query,
+            headers,
+            body: Vec::new(),
+        }
     }
 
     fn verify(request: &Request, credentials: &Credentials, now: f64) -> Result<(), Refusal> {
@@ -224,9 +287,18 @@ mod tests {
         let mut other = request();
         other.body.push(b' ');
         assert_eq!(verify(&other, &credentials(), AT), Err(Refusal::Mismatch));
-        let wrong_secret = Credentials { secret_access_key: "wrong".to_owned(), ..credentials() };
-        assert_eq!(verify(&request(), &wrong_secret, AT), Err(Refusal::Mismatch));
-        let other_key = Credentials { access_key_id: "AKIDOTHER".to_owned(), ..credentials() };
+        let wrong_secret = Credentials {
+            secret_access_key: "wrong".to_owned(),
+            ..credentials()
+        };
+        assert_eq!(
+            verify(&request(), &wrong_secret, AT),
+            Err(Refusal::Mismatch)
+        );
+        let other_key = Credentials {
+            access_key_id: "AKIDOTHER".to_owned(),
+            ..credentials()
+        };
         assert_eq!(verify(&request(), &other_key, AT), Err(Refusal::UnknownKey));
         let mut unsigned = request();
         unsigned.headers.remove("authorization");
@@ -237,7 +309,13 @@ mod tests {
     fn a_date_more_than_fifteen_minutes_away_is_refused_in_both_directions() {
         assert_eq!(verify(&request(), &credentials(), AT + 899.0), Ok(()));
         for now in [AT + 901.0, AT - 901.0] {
-            assert!(matches!(verify(&request(), &credentials(), now), Err(Refusal::Expired(_))), "{now}");
+            assert!(
+                matches!(
+                    verify(&request(), &credentials(), now),
+                    Err(Refusal::Expired(_))
+                ),
+                "{now}"
+            );
         }
     }
 }

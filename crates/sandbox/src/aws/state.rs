@@ -13,11 +13,18 @@ use super::world::{Entry, World};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Mutation {
     /// The first of all: the world's account and region.
-    Begin { account: String, region: String, ids: Ids },
+    Begin {
+        account: String,
+        region: String,
+        ids: Ids,
+    },
     /// A resource comes in, or in place of the one there.
     Put(Entry),
     /// A resource goes.
-    Remove { type_name: catalog::TypeName, identifier: String },
+    Remove {
+        type_name: catalog::TypeName,
+        identifier: String,
+    },
     /// An operation begins or goes on.
     Operation(Operation),
     /// An operation is too old to be asked about.
@@ -77,11 +84,18 @@ impl State {
 
     pub(crate) fn apply(&mut self, mutation: Mutation) {
         match mutation {
-            Mutation::Begin { account, region, ids } => *self = Self::new(&account, &region, ids),
+            Mutation::Begin {
+                account,
+                region,
+                ids,
+            } => *self = Self::new(&account, &region, ids),
             Mutation::Put(entry) => {
                 self.world.insert(entry);
             }
-            Mutation::Remove { type_name, identifier } => {
+            Mutation::Remove {
+                type_name,
+                identifier,
+            } => {
                 self.world.remove(&type_name, &identifier);
             }
             Mutation::Operation(operation) => self.put_operation(operation),
@@ -96,27 +110,39 @@ impl State {
     fn put_operation(&mut self, operation: Operation) {
         let token = operation.request_token.clone();
         if let Some(before) = self.operations.get(&token) {
-            self.due.remove(&(Moment::new(before.ends_at), token.clone()));
+            self.due
+                .remove(&(Moment::new(before.ends_at), token.clone()));
             self.waiting.remove(&token);
         }
         if operation.is_open() {
-            self.due.insert((Moment::new(operation.ends_at), token.clone()));
+            self.due
+                .insert((Moment::new(operation.ends_at), token.clone()));
             if operation.waits_for.is_some() {
                 self.waiting.insert(token.clone());
             }
         }
         if let Some(client_token) = &operation.client_token {
-            self.by_client_token.insert(client_token.clone(), token.clone());
+            self.by_client_token
+                .insert(client_token.clone(), token.clone());
         }
-        self.by_age.insert((Moment::new(operation.began_at), token.clone()));
+        self.by_age
+            .insert((Moment::new(operation.began_at), token.clone()));
         self.operations.insert(token, operation);
     }
 
     fn forget(&mut self, request_token: &str) {
-        let Some(operation) = self.operations.remove(request_token) else { return };
-        self.by_age.remove(&(Moment::new(operation.began_at), operation.request_token.clone()));
+        let Some(operation) = self.operations.remove(request_token) else {
+            return;
+        };
+        self.by_age.remove(&(
+            Moment::new(operation.began_at),
+            operation.request_token.clone(),
+        ));
         if let Some(client_token) = operation.client_token
-            && self.by_client_token.get(&client_token).is_some_and(|current| current == request_token)
+            && self
+                .by_client_token
+                .get(&client_token)
+                .is_some_and(|current| current == request_token)
         {
             self.by_client_token.remove(&client_token);
         }
@@ -132,22 +158,33 @@ impl State {
 
     /// All operations, the youngest first.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &Operation> {
-        self.by_age.iter().rev().filter_map(|(_, token)| self.operations.get(token))
+        self.by_age
+            .iter()
+            .rev()
+            .filter_map(|(_, token)| self.operations.get(token))
     }
 
     /// Open operations, in the order in which they end.
     pub(crate) fn open_operations(&self) -> impl Iterator<Item = &Operation> {
-        self.due.iter().filter_map(|(_, token)| self.operations.get(token))
+        self.due
+            .iter()
+            .filter_map(|(_, token)| self.operations.get(token))
     }
 
     /// The open operation that ends first, if its time has come.
     pub(crate) fn next_due(&self, now: f64) -> Option<&Operation> {
         let (at, token) = self.due.first()?;
-        if *at > Moment::new(now) { None } else { self.operations.get(token) }
+        if *at > Moment::new(now) {
+            None
+        } else {
+            self.operations.get(token)
+        }
     }
 
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Operation> {
-        self.waiting.iter().filter_map(|token| self.operations.get(token))
+        self.waiting
+            .iter()
+            .filter_map(|token| self.operations.get(token))
     }
 
     /// The oldest operation, if it is over and began before `before`.
@@ -170,8 +207,17 @@ impl State {
             ids: self.world.ids().clone(),
         };
         let entries = self.world.entries().cloned().map(Mutation::Put);
-        let operations = self.by_age.iter().filter_map(|(_, token)| self.operations.get(token));
-        let changes = self.dns_changes.iter().map(|(id, at)| Mutation::DnsChange { id: id.clone(), at: *at });
-        std::iter::once(begin).chain(entries).chain(operations.cloned().map(Mutation::Operation)).chain(changes)
+        let operations = self
+            .by_age
+            .iter()
+            .filter_map(|(_, token)| self.operations.get(token));
+        let changes = self.dns_changes.iter().map(|(id, at)| Mutation::DnsChange {
+            id: id.clone(),
+            at: *at,
+        });
+        std::iter::once(begin)
+            .chain(entries)
+            .chain(operations.cloned().map(Mutation::Operation))
+            .chain(changes)
     }
 }

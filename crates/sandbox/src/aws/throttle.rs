@@ -12,7 +12,10 @@ pub(crate) struct Throttle {
 impl Throttle {
     /// A full bucket.
     pub(crate) fn new(settings: &Settings, now: f64) -> Self {
-        Self { tokens: settings.burst, at: now }
+        Self {
+            tokens: settings.burst,
+            at: now,
+        }
     }
 
     /// Takes a token if there is one. A rate of 0 means no limit.
@@ -37,10 +40,25 @@ mod tests {
 
     #[test]
     fn a_burst_passes_then_the_rate_holds() {
-        let settings = Settings { requests_per_second: 30.0, burst: 60.0, ..Settings::default() };
+        let settings = Settings {
+            requests_per_second: 30.0,
+            burst: 60.0,
+            ..Settings::default()
+        };
         let mut throttle = Throttle::new(&settings, 0.0);
-        assert_eq!((0..100).filter(|_| throttle.admit(&settings, 0.0)).count(), 60);
-        assert_eq!((0..100).filter(|_| throttle.admit(&settings, 1.0)).count(), 30);
-        assert_eq!((0..100).filter(|_| throttle.admit(&settings, 1000.0)).count(), 60);
+        assert_eq!(
+            (0..100).filter(|_| throttle.admit(&settings, 0.0)).count(),
+            60
+        );
+        assert_eq!(
+            (0..100).filter(|_| throttle.admit(&settings, 1.0)).count(),
+            30
+        );
+        assert_eq!(
+            (0..100)
+                .filter(|_| throttle.admit(&settings, 1000.0))
+                .count(),
+            60
+        );
     }
 }

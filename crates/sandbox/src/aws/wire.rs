@@ -23,7 +23,10 @@ pub(crate) struct Request {
 impl Request {
     /// A header's text, or an empty one.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body of a JSON call; an empty body is an empty object.
@@ -33,25 +36,40 @@ impl Request {
         }
         match serde_json::from_slice(&self.body) {
             Ok(value @ Value::Object(_)) => Ok(value),
-            _ => Err(ServiceError::bad_request("SerializationException", "Start of structure or map found where not expected.")),
+            _ => Err(ServiceError::bad_request(
+                "SerializationException",
+                "Start of structure or map found where not expected.",
+            )),
         }
     }
 
     /// The parameters of a Query call, from the query string and from the form.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         let form = String::from_utf8_lossy(&self.body);
-        [self.query.as_str(), form.as_ref()].into_iter().flat_map(|text| text.split('&')).filter(|pair| !pair.is_empty()).map(decoded_pair).collect()
+        [self.query.as_str(), form.as_ref()]
+            .into_iter()
+            .flat_map(|text| text.split('&'))
+            .filter(|pair| !pair.is_empty())
+            .map(decoded_pair)
+            .collect()
     }
 
     /// The parameters of the query string alone.
     pub(crate) fn query_parameters(&self) -> BTreeMap<String, String> {
-        self.query.split('&').filter(|pair| !pair.is_empty()).map(decoded_pair).collect()
+        self.query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(decoded_pair)
+            .collect()
     }
 }
 
 fn decoded_pair(pair: &str) -> (String, String) {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (percent_decode(&name.replace('+', " ")), percent_decode(&value.replace('+', " ")))
+    (
+        percent_decode(&name.replace('+', " ")),
+        percent_decode(&value.replace('+', " ")),
+    )
 }
 
 /// Undoes percent-encoding; what is no valid escape stays as it is.
@@ -60,7 +78,11 @@ pub(crate) fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
+        let digit = |offset: usize| {
+            bytes
+                .get(at + offset)
+                .and_then(|byte| char::from(*byte).to_digit(16))
+        };
         match (bytes[at], digit(1), digit(2)) {
             (b'%', Some(high), Some(low)) => {
                 decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
@@ -105,11 +127,22 @@ pub(crate) struct ServiceError {
 }
 
 impl ServiceError {
-    pub(crate) fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+    pub(crate) fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+        }
     }
 
-    pub(crate) fn bad_request(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(400, code, message)
     }
 
@@ -135,25 +168,50 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    pub(crate) const JSON_1_0: Self = Self::Json { content_type: "application/x-amz-json-1.0", message_key: "Message" };
-    pub(crate) const JSON_1_1: Self = Self::Json { content_type: "application/x-amz-json-1.1", message_key: "Message" };
-    pub(crate) const JSON_1_1_LOWER: Self = Self::Json { content_type: "application/x-amz-json-1.1", message_key: "message" };
+    pub(crate) const JSON_1_0: Self = Self::Json {
+        content_type: "application/x-amz-json-1.0",
+        message_key: "Message",
+    };
+    pub(crate) const JSON_1_1: Self = Self::Json {
+        content_type: "application/x-amz-json-1.1",
+        message_key: "Message",
+    };
+    pub(crate) const JSON_1_1_LOWER: Self = Self::Json {
+        content_type: "application/x-amz-json-1.1",
+        message_key: "message",
+    };
 
     /// The error in this protocol's shape.
     pub(crate) fn error(self, error: &ServiceError, request_id: &str) -> Reply {
         let (content_type, body) = match self {
-            Self::Json { content_type, message_key } => {
-                (content_type, json!({ "__type": error.code, message_key: error.message }).to_string())
-            }
+            Self::Json {
+                content_type,
+                message_key,
+            } => (
+                content_type,
+                json!({ "__type": error.code, message_key: error.message }).to_string(),
+            ),
             Self::Query(namespace) | Self::RestXml(namespace) => {
-                let fault = if error.status < 500 { "Sender" } else { "Receiver" };
+                let fault = if error.status < 500 {
+                    "Sender"
+                } else {
+                    "Receiver"
+                };
                 let mut xml = Xml::document("ErrorResponse", namespace);
-                xml.open("Error").text("Type", fault).text("Code", &error.code).text("Message", &error.message).close("Error");
+                xml.open("Error")
+                    .text("Type", fault)
+                    .text("Code", &error.code)
+                    .text("Message", &error.message)
+                    .close("Error");
                 xml.text("RequestId", request_id).close("ErrorResponse");
                 ("text/xml", xml.into_string())
             }
         };
-        Reply { status: error.status, content_type, body: body.into_bytes() }
+        Reply {
+            status: error.status,
+            content_type,
+            body: body.into_bytes(),
+        }
     }
 
     /// A JSON answer.
@@ -162,7 +220,11 @@ impl Protocol {
             Self::Json { content_type, .. } => content_type,
             Self::Query(_) | Self::RestXml(_) => "application/json",
         };
-        Reply { status: 200, content_type, body: value.to_string().into_bytes() }
+        Reply {
+            status: 200,
+            content_type,
+            body: value.to_string().into_bytes(),
+        }
     }
 }
 
@@ -173,7 +235,9 @@ pub(crate) struct Xml(String);
 impl Xml {
     /// Opens the root element.
     pub(crate) fn document(root: &str, namespace: &str) -> Self {
-        Self(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{namespace}\">"))
+        Self(format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{namespace}\">"
+        ))
     }
 
     pub(crate) fn open(&mut self, element: &str) -> &mut Self {
@@ -209,17 +273,30 @@ impl Xml {
     }
 
     /// The document as an answer of a Query call: `…Response`, `…Result` and the metadata around it are `write`'s frame.
-    pub(crate) fn query(namespace: &str, action: &str, request_id: &str, write: impl FnOnce(&mut Self)) -> Reply {
+    pub(crate) fn query(
+        namespace: &str,
+        action: &str,
+        request_id: &str,
+        write: impl FnOnce(&mut Self),
+    ) -> Reply {
         let (response, result) = (format!("{action}Response"), format!("{action}Result"));
         let mut xml = Self::document(&response, namespace);
         xml.open(&result);
         write(&mut xml);
-        xml.close(&result).open("ResponseMetadata").text("RequestId", request_id).close("ResponseMetadata").close(&response);
+        xml.close(&result)
+            .open("ResponseMetadata")
+            .text("RequestId", request_id)
+            .close("ResponseMetadata")
+            .close(&response);
         xml.into_reply()
     }
 
     pub(crate) fn into_reply(self) -> Reply {
-        Reply { status: 200, content_type: "text/xml", body: self.0.into_bytes() }
+        Reply {
+            status: 200,
+            content_type: "text/xml",
+            body: self.0.into_bytes(),
+        }
     }
 }
 
@@ -232,19 +309,28 @@ impl<'a> Input<'a> {
         match self.0.get(member) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(ServiceError::bad_request("SerializationException", format!("{member} is not a string"))),
+            Some(_) => Err(ServiceError::bad_request(
+                "SerializationException",
+                format!("{member} is not a string"),
+            )),
         }
     }
 
     /// A text of `1..=longest` characters that must be there.
     pub(crate) fn required(&self, member: &str, longest: usize) -> Result<&'a str, ServiceError> {
-        let text = self.text(member)?.ok_or_else(|| violated(member, "null", "Member must not be null"))?;
+        let text = self
+            .text(member)?
+            .ok_or_else(|| violated(member, "null", "Member must not be null"))?;
         self.limit(member, text, longest)?;
         Ok(text)
     }
 
     /// A text of `1..=longest` characters, if it is there.
-    pub(crate) fn optional(&self, member: &str, longest: usize) -> Result<Option<&'a str>, ServiceError> {
+    pub(crate) fn optional(
+        &self,
+        member: &str,
+        longest: usize,
+    ) -> Result<Option<&'a str>, ServiceError> {
         let text = self.text(member)?;
         if let Some(text) = text {
             self.limit(member, text, longest)?;
@@ -255,23 +341,41 @@ impl<'a> Input<'a> {
     fn limit(&self, member: &str, text: &str, longest: usize) -> Result<(), ServiceError> {
         let length = text.chars().count();
         if length == 0 {
-            return Err(violated(member, "", "Member must have length greater than or equal to 1"));
+            return Err(violated(
+                member,
+                "",
+                "Member must have length greater than or equal to 1",
+            ));
         }
         if length > longest {
-            return Err(violated(member, &format!("({length} characters)"), &format!("Member must have length less than or equal to {longest}")));
+            return Err(violated(
+                member,
+                &format!("({length} characters)"),
+                &format!("Member must have length less than or equal to {longest}"),
+            ));
         }
         Ok(())
     }
 
     /// A whole number within a range, if it is there.
-    pub(crate) fn number(&self, member: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<usize>, ServiceError> {
+    pub(crate) fn number(
+        &self,
+        member: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<usize>, ServiceError> {
         match self.0.get(member) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
                 let number = value.as_u64().filter(|number| range.contains(number));
                 let number = number.and_then(|number| usize::try_from(number).ok());
-                let rule = format!("Member must be between {} and {}, inclusive", range.start(), range.end());
-                number.map(Some).ok_or_else(|| violated(member, &value.to_string(), &rule))
+                let rule = format!(
+                    "Member must be between {} and {}, inclusive",
+                    range.start(),
+                    range.end()
+                );
+                number
+                    .map(Some)
+                    .ok_or_else(|| violated(member, &value.to_string(), &rule))
             }
         }
     }
@@ -280,7 +384,12 @@ impl<'a> Input<'a> {
 /// The words of every AWS service's front end for a member that breaks its model.
 pub(crate) fn violated(member: &str, value: &str, rule: &str) -> ServiceError {
     let mut characters = member.chars();
-    let member: String = characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect();
+    let member: String = characters
+        .next()
+        .map(|first| first.to_ascii_lowercase())
+        .into_iter()
+        .chain(characters)
+        .collect();
     ServiceError::validation(format!(
         "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
     ))
@@ -305,7 +414,10 @@ mod tests {
         let reply = Protocol::Query("urn:x").error(&error, "id");
         let text = String::from_utf8(reply.body).unwrap();
         let document = roxmltree::Document::parse(&text).unwrap();
-        let message = document.descendants().find(|node| node.has_tag_name(("urn:x", "Message"))).unwrap();
+        let message = document
+            .descendants()
+            .find(|node| node.has_tag_name(("urn:x", "Message")))
+            .unwrap();
         assert_eq!(message.text(), Some("<a href=\"b\"> & c"));
     }
 }

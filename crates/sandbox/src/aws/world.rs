@@ -103,12 +103,19 @@ impl World {
     /// How many resources there are of each type that has any.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&TypeName, usize> {
-        self.entries.iter().filter(|(_, of_type)| !of_type.is_empty()).map(|(name, of_type)| (name, of_type.len())).collect()
+        self.entries
+            .iter()
+            .filter(|(_, of_type)| !of_type.is_empty())
+            .map(|(name, of_type)| (name, of_type.len()))
+            .collect()
     }
 
     /// Puts a resource in, in place of one of the same type and identifier.
     pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
-        self.entries.entry(entry.type_name.clone()).or_default().insert(entry.identifier.clone(), entry)
+        self.entries
+            .entry(entry.type_name.clone())
+            .or_default()
+            .insert(entry.identifier.clone(), entry)
     }
 
     /// Takes a resource out.

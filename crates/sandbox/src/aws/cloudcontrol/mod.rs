@@ -36,7 +36,11 @@ pub(crate) const OPERATIONS: &[&str] = &[
 ];
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Option<Result<Value, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    operation: &str,
+    input: &Value,
+) -> Option<Result<Value, ServiceError>> {
     let input = Input(input);
     Some(match operation {
         "CreateResource" => operate::create(account, &input),
@@ -52,15 +56,27 @@ pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Optio
 }
 
 /// The schema of the type that a call names, if Cloud Control can do `operation` with it.
-fn schema_for(input: &Input<'_>, operation: catalog::Operation) -> Result<&'static ResourceSchema, ServiceError> {
+fn schema_for(
+    input: &Input<'_>,
+    operation: catalog::Operation,
+) -> Result<&'static ResourceSchema, ServiceError> {
     let name = input.required("TypeName", 196)?;
     let Ok(type_name) = TypeName::from_str(name) else {
-        return Err(violated("TypeName", name, "Member must satisfy regular expression pattern: [A-Za-z0-9]{2,64}::[A-Za-z0-9]{2,64}::[A-Za-z0-9]{2,64}"));
+        return Err(violated(
+            "TypeName",
+            name,
+            "Member must satisfy regular expression pattern: [A-Za-z0-9]{2,64}::[A-Za-z0-9]{2,64}::[A-Za-z0-9]{2,64}",
+        ));
     };
     let Some(schema) = catalog::schema(&type_name) else {
-        return Err(ServiceError::bad_request("TypeNotFoundException", format!("The type '{name}' cannot be found.")));
+        return Err(ServiceError::bad_request(
+            "TypeNotFoundException",
+            format!("The type '{name}' cannot be found."),
+        ));
     };
-    if schema.provisioning() == Provisioning::NonProvisionable || schema.operation(operation).is_none() {
+    if schema.provisioning() == Provisioning::NonProvisionable
+        || schema.operation(operation).is_none()
+    {
         let action = operation.as_str().to_uppercase();
         return Err(ServiceError::bad_request(
             "UnsupportedActionException",
@@ -77,9 +93,14 @@ fn identifier(input: &Input<'_>, schema: &ResourceSchema) -> Result<String, Serv
         return Ok(text.to_owned());
     }
     let model = serde_json::from_str(text).ok();
-    model.and_then(|model: Value| schema.identifier_of(&model)).ok_or_else(|| {
-        ServiceError::validation(format!("Identifier {text} is not valid for resource type {}", schema.type_name()))
-    })
+    model
+        .and_then(|model: Value| schema.identifier_of(&model))
+        .ok_or_else(|| {
+            ServiceError::validation(format!(
+                "Identifier {text} is not valid for resource type {}",
+                schema.type_name()
+            ))
+        })
 }
 
 /// A member that holds a JSON object as text.
@@ -88,7 +109,9 @@ fn document(input: &Input<'_>, member: &str, text: &str) -> Result<Value, Servic
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(invalid_request(format!("{member} is not a JSON object"))),
-        Err(error) => Err(invalid_request(format!("{member} is not valid JSON: {error}"))),
+        Err(error) => Err(invalid_request(format!(
+            "{member} is not valid JSON: {error}"
+        ))),
     }
 }
 
@@ -100,7 +123,9 @@ fn not_found(schema: &ResourceSchema, identifier: &str) -> ServiceError {
     let name = schema.type_name();
     ServiceError::bad_request(
         "ResourceNotFoundException",
-        format!("Resource of type '{name}' with identifier '{identifier}' was not found. (HandlerErrorCode: NotFound)"),
+        format!(
+            "Resource of type '{name}' with identifier '{identifier}' was not found. (HandlerErrorCode: NotFound)"
+        ),
     )
 }
 
@@ -109,9 +134,9 @@ fn exception(schema: &ResourceSchema, failure: &Failure) -> ServiceError {
     // The statuses are those of botocore's model: what is marked as a fault there is the service's and has a 5xx status.
     let (status, code) = match failure.code {
         HandlerErrorCode::NotUpdatable => (400, "NotUpdatableException"),
-        HandlerErrorCode::InvalidRequest | HandlerErrorCode::AccessDenied | HandlerErrorCode::UnauthorizedTaggingOperation => {
-            (400, "InvalidRequestException")
-        }
+        HandlerErrorCode::InvalidRequest
+        | HandlerErrorCode::AccessDenied
+        | HandlerErrorCode::UnauthorizedTaggingOperation => (400, "InvalidRequestException"),
         HandlerErrorCode::InvalidCredentials => (400, "InvalidCredentialsException"),
         HandlerErrorCode::AlreadyExists => (400, "AlreadyExistsException"),
         HandlerErrorCode::NotFound => (400, "ResourceNotFoundException"),
@@ -121,9 +146,15 @@ fn exception(schema: &ResourceSchema, failure: &Failure) -> ServiceError {
         HandlerErrorCode::NotStabilized => (400, "NotStabilizedException"),
         HandlerErrorCode::GeneralServiceException => (400, "GeneralServiceException"),
         HandlerErrorCode::ServiceInternalError => (500, "ServiceInternalErrorException"),
-        HandlerErrorCode::NetworkFailure | HandlerErrorCode::ServiceTimeout => (502, "NetworkFailureException"),
+        HandlerErrorCode::NetworkFailure | HandlerErrorCode::ServiceTimeout => {
+            (502, "NetworkFailureException")
+        }
         HandlerErrorCode::InternalFailure => (502, "HandlerInternalFailureException"),
     };
     let (name, message, handler) = (schema.type_name(), &failure.message, failure.code);
-    ServiceError::new(status, code, format!("{name} Handler returned status FAILED: {message} (HandlerErrorCode: {handler})"))
+    ServiceError::new(
+        status,
+        code,
+        format!("{name} Handler returned status FAILED: {message} (HandlerErrorCode: {handler})"),
+    )
 }

@@ -5,7 +5,9 @@ use catalog::{ResourceSchema, Violation};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{LONGEST_DOCUMENT, LONGEST_TOKEN, document, identifier, not_found, patch, progress, schema_for};
+use super::{
+    LONGEST_DOCUMENT, LONGEST_TOKEN, document, identifier, not_found, patch, progress, schema_for,
+};
 use crate::aws::account::{Account, Session, effect, ended};
 use crate::aws::error::HandlerErrorCode;
 use crate::aws::faults::HandlerFault;
@@ -43,23 +45,39 @@ impl<'a> Asked<'a> {
     ) -> Result<Self, ServiceError> {
         let client_token = input.optional("ClientToken", LONGEST_TOKEN)?;
         if let Some(token) = client_token
-            && !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'/' | b'='))
+            && !token.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'/' | b'=')
+            })
         {
             let rule = "Member must satisfy regular expression pattern: [-A-Za-z0-9+/=]+";
             return Err(violated("ClientToken", token, rule));
         }
         let mut hasher = Sha256::new();
-        for part in [kind.as_str(), schema.type_name().as_str(), identifier, payload] {
+        for part in [
+            kind.as_str(),
+            schema.type_name().as_str(),
+            identifier,
+            payload,
+        ] {
             hasher.update(part.len().to_be_bytes());
             hasher.update(part);
         }
-        Ok(Self { kind, schema, client_token, fingerprint: hex::encode(hasher.finalize()) })
+        Ok(Self {
+            kind,
+            schema,
+            client_token,
+            fingerprint: hex::encode(hasher.finalize()),
+        })
     }
 
     /// The progress of the operation that the caller's token stands for already.
     fn replay(&self, session: &Session<'_>) -> Result<Option<Value>, ServiceError> {
-        let Some(token) = self.client_token else { return Ok(None) };
-        let Some(before) = session.state.operation_of_client_token(token) else { return Ok(None) };
+        let Some(token) = self.client_token else {
+            return Ok(None);
+        };
+        let Some(before) = session.state.operation_of_client_token(token) else {
+            return Ok(None);
+        };
         if session.now - before.began_at > TOKENS_EXPIRE_AFTER {
             return Ok(None);
         }
@@ -76,7 +94,13 @@ impl<'a> Asked<'a> {
     }
 
     /// A new operation that ends after `duration` modelled seconds.
-    fn operation(&self, session: &mut Session<'_>, identifier: Option<String>, duration: f64, ending: Ending) -> Operation {
+    fn operation(
+        &self,
+        session: &mut Session<'_>,
+        identifier: Option<String>,
+        duration: f64,
+        ending: Ending,
+    ) -> Operation {
         let now = session.now;
         Operation {
             request_token: session.ids().uuid(),
@@ -119,25 +143,62 @@ pub(super) fn create(account: &Account, input: &Input<'_>) -> Result<Value, Serv
         let (cx, ids) = session.context_and_ids();
         let mut created = kinds::create(&cx, schema.type_name(), &desired, ids);
         if let Ok(outcome) = &created
-            && session.world().get(schema.type_name(), &outcome.identifier).is_some()
+            && session
+                .world()
+                .get(schema.type_name(), &outcome.identifier)
+                .is_some()
         {
-            let message = format!("Resource of type '{}' with identifier '{}' already exists.", schema.type_name(), outcome.identifier);
-            created = Err(Failure { code: HandlerErrorCode::AlreadyExists, message, remnant: None });
+            let message = format!(
+                "Resource of type '{}' with identifier '{}' already exists.",
+                schema.type_name(),
+                outcome.identifier
+            );
+            created = Err(Failure {
+                code: HandlerErrorCode::AlreadyExists,
+                message,
+                remnant: None,
+            });
         }
         if created.is_ok()
             && let Some(fault) = account.handler_fault(asked.action(), schema.type_name().as_str())
         {
-            let HandlerFault { code, message, remnant } = fault;
-            created = created.and_then(|outcome| Err(Failure { code, message, remnant: remnant.then_some(outcome) }));
+            let HandlerFault {
+                code,
+                message,
+                remnant,
+            } = fault;
+            created = created.and_then(|outcome| {
+                Err(Failure {
+                    code,
+                    message,
+                    remnant: remnant.then_some(outcome),
+                })
+            });
         }
         match created {
             Ok(outcome) => Ok(begin_create(session, &asked, &desired, outcome, None)),
-            Err(Failure { code, message, remnant: Some(outcome) }) => {
-                Ok(begin_create(session, &asked, &desired, outcome, Some(Reason { code, message })))
-            }
-            Err(Failure { code, message, remnant: None }) => {
+            Err(Failure {
+                code,
+                message,
+                remnant: Some(outcome),
+            }) => Ok(begin_create(
+                session,
+                &asked,
+                &desired,
+                outcome,
+                Some(Reason { code, message }),
+            )),
+            Err(Failure {
+                code,
+                message,
+                remnant: None,
+            }) => {
                 let failure = Some(Reason { code, message });
-                let ending = Ending { failure, fate: NOTHING_HELD, effects: Vec::new() };
+                let ending = Ending {
+                    failure,
+                    fate: NOTHING_HELD,
+                    effects: Vec::new(),
+                };
                 let named = schema.identifier_of(&desired);
                 let operation = asked.operation(session, named, FAILURE_SECONDS, ending);
                 Ok(begin(session, operation, None, Vec::new()))
@@ -146,11 +207,26 @@ pub(super) fn create(account: &Account, input: &Input<'_>) -> Result<Value, Serv
     })
 }
 
-fn begin_create(session: &mut Session<'_>, asked: &Asked<'_>, desired: &Value, outcome: Outcome, failure: Option<Reason>) -> Value {
-    let phase = if failure.is_some() { Phase::Remnant } else { Phase::Ready };
-    let ending = Ending { failure, fate: Fate::Stays { phase, model: None }, effects: Vec::new() };
+fn begin_create(
+    session: &mut Session<'_>,
+    asked: &Asked<'_>,
+    desired: &Value,
+    outcome: Outcome,
+    failure: Option<Reason>,
+) -> Value {
+    let phase = if failure.is_some() {
+        Phase::Remnant
+    } else {
+        Phase::Ready
+    };
+    let ending = Ending {
+        failure,
+        fate: Fate::Stays { phase, model: None },
+        effects: Vec::new(),
+    };
     let identifier = outcome.identifier;
-    let mut operation = asked.operation(session, Some(identifier.clone()), outcome.duration, ending);
+    let mut operation =
+        asked.operation(session, Some(identifier.clone()), outcome.duration, ending);
     if asked.schema.identifier_of(desired).is_none() {
         let first_callback = session.now + session.clock.scale().duration(FIRST_CALLBACK_SECONDS);
         operation.identifier_from = first_callback.min(operation.ends_at);
@@ -168,14 +244,23 @@ fn begin_create(session: &mut Session<'_>, asked: &Asked<'_>, desired: &Value, o
 }
 
 /// Makes an operation wait. Where nobody outside plays the DNS provider it waits until the handler's time is over.
-fn wait(session: &Session<'_>, asked: &Asked<'_>, operation: &mut Operation, waits_for: Option<Wait>) {
+fn wait(
+    session: &Session<'_>,
+    asked: &Asked<'_>,
+    operation: &mut Operation,
+    waits_for: Option<Wait>,
+) {
     let Some(what) = waits_for else { return };
     let mut otherwise = None;
     if !session.settings.external_dns {
         let handler = asked.schema.operation(asked.kind.handler());
-        operation.ends_at = session.now + f64::from(handler.map_or(120, |handler| handler.timeout_minutes)) * 60.0;
+        operation.ends_at =
+            session.now + f64::from(handler.map_or(120, |handler| handler.timeout_minutes)) * 60.0;
         let message = "Exceeded attempts to wait".to_owned();
-        otherwise = Some(Reason { code: HandlerErrorCode::NotStabilized, message });
+        otherwise = Some(Reason {
+            code: HandlerErrorCode::NotStabilized,
+            message,
+        });
     }
     operation.waits_for = Some(Waiting { what, otherwise });
 }
@@ -191,7 +276,11 @@ pub(super) fn update(account: &Account, input: &Input<'_>) -> Result<Value, Serv
         if let Some(event) = asked.replay(session)? {
             return Ok(event);
         }
-        let Some(entry) = session.world().get(schema.type_name(), &identifier).cloned() else {
+        let Some(entry) = session
+            .world()
+            .get(schema.type_name(), &identifier)
+            .cloned()
+        else {
             return Err(not_found(schema, &identifier));
         };
         idle(session, &entry)?;
@@ -206,20 +295,44 @@ pub(super) fn update(account: &Account, input: &Input<'_>) -> Result<Value, Serv
                 None => (None, Some(outcome)),
                 // There is no roll-back: what was changed stays changed.
                 Some(fault) => {
-                    let reason = Reason { code: fault.code, message: fault.message };
+                    let reason = Reason {
+                        code: fault.code,
+                        message: fault.message,
+                    };
                     (Some(reason), fault.remnant.then_some(outcome))
                 }
             },
         };
         let (model, effects, duration, waits_for) = match outcome {
-            Some(outcome) => (Some(outcome.model), outcome.effects, outcome.duration, outcome.waits_for),
+            Some(outcome) => (
+                Some(outcome.model),
+                outcome.effects,
+                outcome.duration,
+                outcome.waits_for,
+            ),
             None => (None, Vec::new(), FAILURE_SECONDS, None),
         };
-        let phase = if failure.is_none() { Phase::Ready } else { entry.phase };
-        let ending = Ending { failure, fate: Fate::Stays { phase, model }, effects: Vec::new() };
+        let phase = if failure.is_none() {
+            Phase::Ready
+        } else {
+            entry.phase
+        };
+        let ending = Ending {
+            failure,
+            fate: Fate::Stays { phase, model },
+            effects: Vec::new(),
+        };
         let mut operation = asked.operation(session, Some(identifier.clone()), duration, ending);
         wait(session, &asked, &mut operation, waits_for);
-        Ok(begin(session, operation, Some(Entry { phase: Phase::Updating, ..entry }), effects))
+        Ok(begin(
+            session,
+            operation,
+            Some(Entry {
+                phase: Phase::Updating,
+                ..entry
+            }),
+            effects,
+        ))
     })
 }
 
@@ -232,38 +345,84 @@ pub(super) fn delete(account: &Account, input: &Input<'_>) -> Result<Value, Serv
         if let Some(event) = asked.replay(session)? {
             return Ok(event);
         }
-        let Some(entry) = session.world().get(schema.type_name(), &identifier).cloned() else {
-            let message = format!("Resource of type '{}' with identifier '{identifier}' was not found.", schema.type_name());
-            let failure = Some(Reason { code: HandlerErrorCode::NotFound, message });
-            let ending = Ending { failure, fate: NOTHING_HELD, effects: Vec::new() };
-            let operation = asked.operation(session, Some(identifier.clone()), FAILURE_SECONDS, ending);
+        let Some(entry) = session
+            .world()
+            .get(schema.type_name(), &identifier)
+            .cloned()
+        else {
+            let message = format!(
+                "Resource of type '{}' with identifier '{identifier}' was not found.",
+                schema.type_name()
+            );
+            let failure = Some(Reason {
+                code: HandlerErrorCode::NotFound,
+                message,
+            });
+            let ending = Ending {
+                failure,
+                fate: NOTHING_HELD,
+                effects: Vec::new(),
+            };
+            let operation =
+                asked.operation(session, Some(identifier.clone()), FAILURE_SECONDS, ending);
             return Ok(begin(session, operation, None, Vec::new()));
         };
         idle(session, &entry)?;
-        let stays = Fate::Stays { phase: entry.phase, model: None };
-        let failed = |code, message| Ending { failure: Some(Reason { code, message }), fate: stays.clone(), effects: Vec::new() };
+        let stays = Fate::Stays {
+            phase: entry.phase,
+            model: None,
+        };
+        let failed = |code, message| Ending {
+            failure: Some(Reason { code, message }),
+            fate: stays.clone(),
+            effects: Vec::new(),
+        };
         let (duration, ending) = match kinds::delete(&session.context(), &entry) {
             Err(failure) => (FAILURE_SECONDS, failed(failure.code, failure.message)),
-            Ok(outcome) => match account.handler_fault(asked.action(), schema.type_name().as_str()) {
-                None => (outcome.duration, Ending { failure: None, fate: Fate::Removed, effects: outcome.effects }),
+            Ok(outcome) => match account.handler_fault(asked.action(), schema.type_name().as_str())
+            {
+                None => (
+                    outcome.duration,
+                    Ending {
+                        failure: None,
+                        fate: Fate::Removed,
+                        effects: outcome.effects,
+                    },
+                ),
                 Some(fault) => {
-                    let duration = if fault.remnant { outcome.duration } else { FAILURE_SECONDS };
+                    let duration = if fault.remnant {
+                        outcome.duration
+                    } else {
+                        FAILURE_SECONDS
+                    };
                     (duration, failed(fault.code, fault.message))
                 }
             },
         };
         let operation = asked.operation(session, Some(identifier.clone()), duration, ending);
-        Ok(begin(session, operation, Some(Entry { phase: Phase::Deleting, ..entry }), Vec::new()))
+        Ok(begin(
+            session,
+            operation,
+            Some(Entry {
+                phase: Phase::Deleting,
+                ..entry
+            }),
+            Vec::new(),
+        ))
     })
 }
 
 /// Refuses a second operation on a resource.
 fn idle(session: &Session<'_>, entry: &Entry) -> Result<(), ServiceError> {
-    if !matches!(entry.phase, Phase::Creating | Phase::Updating | Phase::Deleting) {
+    if !matches!(
+        entry.phase,
+        Phase::Creating | Phase::Updating | Phase::Deleting
+    ) {
         return Ok(());
     }
     let running = session.state.open_operations().find(|operation| {
-        operation.type_name == entry.type_name && operation.identifier.as_deref() == Some(&*entry.identifier)
+        operation.type_name == entry.type_name
+            && operation.identifier.as_deref() == Some(&*entry.identifier)
     });
     let token = running.map_or("", |operation| operation.request_token.as_str());
     Err(ServiceError::bad_request(
@@ -276,32 +435,60 @@ fn idle(session: &Session<'_>, entry: &Entry) -> Result<(), ServiceError> {
 }
 
 /// Begins an operation and answers with its first progress event. One that takes no time is over with it.
-fn begin(session: &mut Session<'_>, operation: Operation, entry: Option<Entry>, effects: Vec<Effect>) -> Value {
-    effects.into_iter().map(effect).for_each(|mutation| session.change(mutation));
+fn begin(
+    session: &mut Session<'_>,
+    operation: Operation,
+    entry: Option<Entry>,
+    effects: Vec<Effect>,
+) -> Value {
+    effects
+        .into_iter()
+        .map(effect)
+        .for_each(|mutation| session.change(mutation));
     let mutations = if operation.ends_at <= session.now && operation.is_open() {
         let ends_at = operation.ends_at;
         ended(operation, entry, ends_at)
     } else {
-        entry.map(Mutation::Put).into_iter().chain([Mutation::Operation(operation)]).collect()
+        entry
+            .map(Mutation::Put)
+            .into_iter()
+            .chain([Mutation::Operation(operation)])
+            .collect()
     };
     let event = mutations.iter().rev().find_map(|mutation| match mutation {
         Mutation::Operation(operation) => Some(progress::event(session, operation)),
         _ => None,
     });
-    mutations.into_iter().for_each(|mutation| session.change(mutation));
+    mutations
+        .into_iter()
+        .for_each(|mutation| session.change(mutation));
     event.expect("an operation that begins is among its own mutations")
 }
 
 /// Refuses a model that the type's schema does, in the words of Cloud Control's model validation.
 fn validated(violations: &[Violation]) -> Result<(), ServiceError> {
-    let words = |violation: &Violation| format!("#{}: {}", violation.path.to_json_pointer(), violation.message);
+    let words = |violation: &Violation| {
+        format!(
+            "#{}: {}",
+            violation.path.to_json_pointer(),
+            violation.message
+        )
+    };
     match violations {
         [] => Ok(()),
-        [only] => Err(ServiceError::validation(format!("Model validation failed ({})", words(only)))),
+        [only] => Err(ServiceError::validation(format!(
+            "Model validation failed ({})",
+            words(only)
+        ))),
         several => {
             let all = several.iter().map(words).collect::<Vec<_>>().join("\n");
-            let message = format!("Model validation failed (#: {} schema violations found)\n{all}", several.len());
-            Err(ServiceError::validation(message.chars().take(2048).collect::<String>()))
+            let message = format!(
+                "Model validation failed (#: {} schema violations found)\n{all}",
+                several.len()
+            );
+            Err(ServiceError::validation(
+                message.chars().take(2048).collect::<String>(),
+            ))
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::aws::wire::ServiceError;
 
 /// Reads a patch document.
 pub(super) fn parse(text: &str) -> Result<Patch, ServiceError> {
-    let patch: Patch =
-        serde_json::from_str(text).map_err(|error| invalid_request(format!("PatchDocument is not a JSON Patch: {error}")))?;
+    let patch: Patch = serde_json::from_str(text)
+        .map_err(|error| invalid_request(format!("PatchDocument is not a JSON Patch: {error}")))?;
     if patch.is_empty() {
         return Err(invalid_request("PatchDocument has no operation"));
     }
@@ -18,10 +18,19 @@ pub(super) fn parse(text: &str) -> Result<Patch, ServiceError> {
 }
 
 /// The model that `patch` makes of `visible`. What only reads or only creates may touch stays as it is, or this fails.
-pub(super) fn apply(schema: &ResourceSchema, visible: &Value, patch: &Patch) -> Result<Value, ServiceError> {
-    let touched: Vec<PropertyPath> = patch.iter().flat_map(touched).map(|pointer| PropertyPath::from_json_pointer(&pointer)).collect();
+pub(super) fn apply(
+    schema: &ResourceSchema,
+    visible: &Value,
+    patch: &Patch,
+) -> Result<Value, ServiceError> {
+    let touched: Vec<PropertyPath> = patch
+        .iter()
+        .flat_map(touched)
+        .map(|pointer| PropertyPath::from_json_pointer(&pointer))
+        .collect();
     let mut proposed = visible.clone();
-    json_patch::patch(&mut proposed, patch).map_err(|error| invalid_request(format!("Invalid patch update: {error}")))?;
+    json_patch::patch(&mut proposed, patch)
+        .map_err(|error| invalid_request(format!("Invalid patch update: {error}")))?;
     let refused = |protected: &[PropertyPath]| {
         let refused: Vec<String> = protected
             .iter()
@@ -29,7 +38,10 @@ pub(super) fn apply(schema: &ResourceSchema, visible: &Value, patch: &Patch) -> 
                 // A patch at or below such a property is refused even if it changes nothing; one above it if it does
                 // (https://github.com/pulumi/pulumi-aws-native/issues/2936).
                 let changed = !path.is_pattern() && path.get(visible) != path.get(&proposed);
-                changed || touched.iter().any(|touched| path.matches_prefix_of(touched))
+                changed
+                    || touched
+                        .iter()
+                        .any(|touched| path.matches_prefix_of(touched))
             })
             .map(|path| format!("/properties{}", path.to_json_pointer()))
             .collect();
@@ -37,7 +49,9 @@ pub(super) fn apply(schema: &ResourceSchema, visible: &Value, patch: &Patch) -> 
     };
     // The codes and words are real answers' (https://github.com/carina-rs/carina/issues/806 and the issue above).
     if let Some(paths) = refused(schema.read_only()) {
-        return Err(ServiceError::validation(format!("Invalid patch update: readOnlyProperties [{paths}] cannot be updated")));
+        return Err(ServiceError::validation(format!(
+            "Invalid patch update: readOnlyProperties [{paths}] cannot be updated"
+        )));
     }
     if let Some(paths) = refused(schema.create_only()) {
         return Err(ServiceError::bad_request(

@@ -22,15 +22,28 @@ pub(super) fn event(session: &Session<'_>, operation: &Operation) -> Value {
     event.insert("TypeName".to_owned(), json!(operation.type_name));
     event.insert("RequestToken".to_owned(), json!(operation.request_token));
     event.insert("Operation".to_owned(), json!(operation.kind.as_str()));
-    event.insert("OperationStatus".to_owned(), json!(operation.status.as_str()));
-    event.insert("EventTime".to_owned(), json!(milliseconds(session.clock.epoch_seconds_at(operation.since))));
-    let identifier = operation.identifier.as_ref().filter(|_| !operation.is_open() || session.now >= operation.identifier_from);
+    event.insert(
+        "OperationStatus".to_owned(),
+        json!(operation.status.as_str()),
+    );
+    event.insert(
+        "EventTime".to_owned(),
+        json!(milliseconds(
+            session.clock.epoch_seconds_at(operation.since)
+        )),
+    );
+    let identifier = operation
+        .identifier
+        .as_ref()
+        .filter(|_| !operation.is_open() || session.now >= operation.identifier_from);
     if let Some(identifier) = identifier {
         event.insert("Identifier".to_owned(), json!(identifier));
         // Sparse, as AWS's often is: what a resource is like is for GetResource to say.
-        if let (Status::Success, OperationKind::Create | OperationKind::Update, Some(schema)) =
-            (&operation.status, operation.kind, catalog::schema(&operation.type_name))
-        {
+        if let (Status::Success, OperationKind::Create | OperationKind::Update, Some(schema)) = (
+            &operation.status,
+            operation.kind,
+            catalog::schema(&operation.type_name),
+        ) {
             let model = schema.identifier_model(identifier);
             event.insert("ResourceModel".to_owned(), json!(model.to_string()));
         }
@@ -38,11 +51,17 @@ pub(super) fn event(session: &Session<'_>, operation: &Operation) -> Value {
     match &operation.status {
         Status::InProgress(_) => {
             let callback = operation.ends_at.min(session.now + CALLBACK_SECONDS);
-            event.insert("RetryAfter".to_owned(), json!(milliseconds(session.clock.epoch_seconds_at(callback))));
+            event.insert(
+                "RetryAfter".to_owned(),
+                json!(milliseconds(session.clock.epoch_seconds_at(callback))),
+            );
         }
         Status::Failed(reason) => {
             event.insert("ErrorCode".to_owned(), json!(reason.code));
-            event.insert("StatusMessage".to_owned(), json!(reason.message.chars().take(2048).collect::<String>()));
+            event.insert(
+                "StatusMessage".to_owned(),
+                json!(reason.message.chars().take(2048).collect::<String>()),
+            );
         }
         Status::Success | Status::CancelComplete => {}
     }
@@ -56,7 +75,10 @@ fn milliseconds(epoch_seconds: f64) -> f64 {
 
 fn find<'a>(session: &Session<'a>, token: &str) -> Result<&'a Operation, ServiceError> {
     session.state.operation(token).ok_or_else(|| {
-        ServiceError::bad_request("RequestTokenNotFoundException", format!("Request with token {token} was not found"))
+        ServiceError::bad_request(
+            "RequestTokenNotFoundException",
+            format!("Request with token {token} was not found"),
+        )
     })
 }
 
@@ -97,26 +119,49 @@ pub(super) fn list(account: &Account, input: &Input<'_>) -> Result<Value, Servic
     let after = match input.optional("NextToken", 2048)? {
         None => None,
         Some(token) => {
-            let decoded = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            Some(decoded.ok_or_else(|| violated("NextToken", token, "it is not one of this list"))?)
+            let decoded = STANDARD
+                .decode(token)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+            Some(
+                decoded
+                    .ok_or_else(|| violated("NextToken", token, "it is not one of this list"))?,
+            )
         }
     };
     let filter = |member: &str| -> Vec<&str> {
-        let wanted = input.0.get("ResourceRequestStatusFilter").and_then(|filter| filter.get(member)).and_then(Value::as_array);
-        wanted.into_iter().flatten().filter_map(Value::as_str).collect()
+        let wanted = input
+            .0
+            .get("ResourceRequestStatusFilter")
+            .and_then(|filter| filter.get(member))
+            .and_then(Value::as_array);
+        wanted
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
     };
     let (kinds, statuses) = (filter("Operations"), filter("OperationStatuses"));
     account.session(|session| {
         let mut matching = session
             .state
             .operations()
-            .skip_while(|operation| after.as_ref().is_some_and(|token| *token != operation.request_token))
+            .skip_while(|operation| {
+                after
+                    .as_ref()
+                    .is_some_and(|token| *token != operation.request_token)
+            })
             .skip(usize::from(after.is_some()))
             .filter(|operation| kinds.is_empty() || kinds.contains(&operation.kind.as_str()))
-            .filter(|operation| statuses.is_empty() || statuses.contains(&operation.status.as_str()))
+            .filter(|operation| {
+                statuses.is_empty() || statuses.contains(&operation.status.as_str())
+            })
             .peekable();
         let page: Vec<&Operation> = matching.by_ref().take(page).collect();
-        let summaries: Vec<Value> = page.iter().map(|operation| event(session, operation)["ProgressEvent"].take()).collect();
+        let summaries: Vec<Value> = page
+            .iter()
+            .map(|operation| event(session, operation)["ProgressEvent"].take())
+            .collect();
         let mut answer = json!({ "ResourceRequestStatusSummaries": summaries });
         if let (Some(_), Some(last)) = (matching.peek(), page.last()) {
             answer["NextToken"] = json!(STANDARD.encode(&last.request_token));

@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{LONGEST_DOCUMENT, document, exception, identifier, invalid_request, not_found, schema_for};
+use super::{
+    LONGEST_DOCUMENT, document, exception, identifier, invalid_request, not_found, schema_for,
+};
 use crate::aws::account::{Account, Session};
 use crate::aws::kinds;
 use crate::aws::wire::{Input, ServiceError};
@@ -15,7 +17,8 @@ const PAGE: usize = 20;
 
 /// Whether reads find a resource: not while it is being created, and not for a moment after.
 fn is_readable(session: &Session<'_>, entry: &Entry) -> bool {
-    entry.phase != Phase::Creating && session.now >= entry.ready_at + session.settings.read_after_create_seconds
+    entry.phase != Phase::Creating
+        && session.now >= entry.ready_at + session.settings.read_after_create_seconds
 }
 
 /// `GetResource`
@@ -23,8 +26,13 @@ pub(super) fn get(account: &Account, input: &Input<'_>) -> Result<Value, Service
     let schema = schema_for(input, catalog::Operation::Read)?;
     let identifier = identifier(input, schema)?;
     let properties = account.session(|session| {
-        let entry = session.world().get(schema.type_name(), &identifier).filter(|entry| is_readable(session, entry));
-        entry.map(kinds::visible).ok_or_else(|| not_found(schema, &identifier))
+        let entry = session
+            .world()
+            .get(schema.type_name(), &identifier)
+            .filter(|entry| is_readable(session, entry));
+        entry
+            .map(kinds::visible)
+            .ok_or_else(|| not_found(schema, &identifier))
     })?;
     Ok(json!({
         "TypeName": schema.type_name(),
@@ -39,7 +47,10 @@ pub(super) fn list(account: &Account, input: &Input<'_>) -> Result<Value, Servic
     let after = match input.optional("NextToken", 4096)? {
         None => None,
         Some(token) => {
-            let decoded = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let decoded = STANDARD
+                .decode(token)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
             Some(decoded.ok_or_else(|| invalid_request("NextToken is not one of this list"))?)
         }
     };
@@ -50,7 +61,12 @@ pub(super) fn list(account: &Account, input: &Input<'_>) -> Result<Value, Servic
     let missing: Vec<&String> = schema
         .list_requires()
         .iter()
-        .filter(|property| model.as_ref().and_then(|model| model.get(property.as_str())).is_none())
+        .filter(|property| {
+            model
+                .as_ref()
+                .and_then(|model| model.get(property.as_str()))
+                .is_none()
+        })
         .collect();
     if !missing.is_empty() {
         return Err(invalid_request(format!(
@@ -62,21 +78,30 @@ pub(super) fn list(account: &Account, input: &Input<'_>) -> Result<Value, Servic
         let listed = kinds::list(&session.context(), schema.type_name(), model.as_ref());
         let mut found = listed.map_err(|failure| exception(schema, &failure))?;
         found.retain(|(identifier, _)| {
-            session.world().get(schema.type_name(), identifier).is_none_or(|entry| is_readable(session, entry))
+            session
+                .world()
+                .get(schema.type_name(), identifier)
+                .is_none_or(|entry| is_readable(session, entry))
         });
         Ok(found)
     })?;
-    let mut found: Vec<_> =
-        found.into_iter().filter(|(identifier, _)| after.as_ref().is_none_or(|after| identifier > after)).collect();
+    let mut found: Vec<_> = found
+        .into_iter()
+        .filter(|(identifier, _)| after.as_ref().is_none_or(|after| identifier > after))
+        .collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     let is_last = found.len() <= page;
     found.truncate(page);
-    let next = found.last().filter(|_| !is_last).map(|(identifier, _)| STANDARD.encode(identifier));
+    let next = found
+        .last()
+        .filter(|_| !is_last)
+        .map(|(identifier, _)| STANDARD.encode(identifier));
     let descriptions: Vec<Value> = found
         .into_iter()
         .map(|(identifier, properties)| json!({ "Identifier": identifier, "Properties": properties.to_string() }))
         .collect();
-    let mut answer = json!({ "TypeName": schema.type_name(), "ResourceDescriptions": descriptions });
+    let mut answer =
+        json!({ "TypeName": schema.type_name(), "ResourceDescriptions": descriptions });
     if let Some(next) = next {
         answer["NextToken"] = json!(next);
     }

@@ -18,7 +18,11 @@ pub(crate) const OPERATIONS: &[&str] = &["DescribeCertificate", "ListCertificate
 const CERTIFICATE: TypeName = TypeName::new("AWS::CertificateManager::Certificate");
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Option<Result<Value, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    operation: &str,
+    input: &Value,
+) -> Option<Result<Value, ServiceError>> {
     Some(match operation {
         "DescribeCertificate" => account.session(|session| describe(session, input)),
         "ListCertificates" => account.session(|session| list(session, input)),
@@ -32,9 +36,14 @@ fn status(session: &Session<'_>, entry: &Entry) -> &'static str {
         Phase::Creating => "PENDING_VALIDATION",
         Phase::Remnant => {
             let cancelled = session.state.operations().any(|operation| {
-                operation.identifier.as_deref() == Some(&*entry.identifier) && operation.status == Status::CancelComplete
+                operation.identifier.as_deref() == Some(&*entry.identifier)
+                    && operation.status == Status::CancelComplete
             });
-            if cancelled { "PENDING_VALIDATION" } else { "VALIDATION_TIMED_OUT" }
+            if cancelled {
+                "PENDING_VALIDATION"
+            } else {
+                "VALIDATION_TIMED_OUT"
+            }
         }
         Phase::Ready | Phase::Updating | Phase::Deleting => "ISSUED",
     }
@@ -52,7 +61,10 @@ fn describe(session: &Session<'_>, input: &Value) -> Result<Value, ServiceError>
         "VALIDATION_TIMED_OUT" => "FAILED",
         _ => "PENDING_VALIDATION",
     };
-    let records = entry.model["__ValidationRecords"].as_array().cloned().unwrap_or_default();
+    let records = entry.model["__ValidationRecords"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let options: Vec<_> = records
         .iter()
         .map(|record| {
@@ -87,18 +99,30 @@ fn describe(session: &Session<'_>, input: &Value) -> Result<Value, ServiceError>
 /// The domain itself and the other names.
 fn names(entry: &Entry) -> Vec<Value> {
     let mut names = vec![entry.model["DomainName"].clone()];
-    let others = entry.model["SubjectAlternativeNames"].as_array().into_iter().flatten();
-    names.extend(others.filter(|name| **name != entry.model["DomainName"]).cloned());
+    let others = entry.model["SubjectAlternativeNames"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    names.extend(
+        others
+            .filter(|name| **name != entry.model["DomainName"])
+            .cloned(),
+    );
     names
 }
 
 fn list(session: &Session<'_>, input: &Value) -> Result<Value, ServiceError> {
-    let wanted: Option<Vec<&str>> =
-        input["CertificateStatuses"].as_array().map(|statuses| statuses.iter().filter_map(Value::as_str).collect());
+    let wanted: Option<Vec<&str>> = input["CertificateStatuses"]
+        .as_array()
+        .map(|statuses| statuses.iter().filter_map(Value::as_str).collect());
     let limit = Input(input).number("MaxItems", 1..=1000)?.unwrap_or(100);
     let all = session.world().of_type(&CERTIFICATE);
     let all = all.map(|entry| (entry, status(session, entry)));
-    let all = all.filter(|(_, status)| wanted.as_ref().is_none_or(|wanted| wanted.is_empty() || wanted.contains(status)));
+    let all = all.filter(|(_, status)| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| wanted.is_empty() || wanted.contains(status))
+    });
     let all = all
         .map(|(entry, status)| {
             let summary = json!({

@@ -28,7 +28,11 @@ const BUDGET: TypeName = TypeName::new("AWS::Budgets::Budget");
 const INVALID: &str = "InvalidParameterException";
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Option<Result<Value, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    operation: &str,
+    input: &Value,
+) -> Option<Result<Value, ServiceError>> {
     if !OPERATIONS.contains(&operation) {
         return None;
     }
@@ -41,14 +45,19 @@ pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Optio
             "UpdateBudget" => update(session, input),
             "DeleteBudget" => {
                 let identifier = find(session, input)?.identifier.clone();
-                session.change(Mutation::Remove { type_name: BUDGET, identifier });
+                session.change(Mutation::Remove {
+                    type_name: BUDGET,
+                    identifier,
+                });
                 Ok(json!({}))
             }
             "DescribeBudget" => Ok(json!({ "Budget": find(session, input)?.model["Budget"] })),
             "DescribeBudgets" => {
                 let limit = Input(input).number("MaxResults", 1..=1000)?.unwrap_or(100);
                 let all = session.world().of_type(&BUDGET);
-                let all = all.map(|entry| (entry.identifier.clone(), entry.model["Budget"].clone())).collect();
+                let all = all
+                    .map(|entry| (entry.identifier.clone(), entry.model["Budget"].clone()))
+                    .collect();
                 let (budgets, next) = page(all, Input(input).text("NextToken")?, limit)?;
                 Ok(json!({ "Budgets": budgets, "NextToken": next }))
             }
@@ -64,7 +73,10 @@ pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Optio
             }
             "DescribeNotificationsForBudget" => {
                 let notifications = notifications(find(session, input)?);
-                let notifications: Vec<_> = notifications.iter().map(|one| with_state(&one["Notification"])).collect();
+                let notifications: Vec<_> = notifications
+                    .iter()
+                    .map(|one| with_state(&one["Notification"]))
+                    .collect();
                 Ok(json!({ "Notifications": notifications }))
             }
             "CreateSubscriber" => create_subscriber(session, input),
@@ -84,7 +96,10 @@ fn own_account(session: &Session<'_>, input: &Value) -> Result<(), ServiceError>
     }
     Err(ServiceError::bad_request(
         "AccessDeniedException",
-        format!("Account {} is not authorized to access the budgets of account {asked}", session.world().account()),
+        format!(
+            "Account {} is not authorized to access the budgets of account {asked}",
+            session.world().account()
+        ),
     ))
 }
 
@@ -95,7 +110,10 @@ fn find<'a>(session: &Session<'a>, input: &Value) -> Result<&'a Entry, ServiceEr
 fn by_name<'a>(session: &Session<'a>, name: &str) -> Result<&'a Entry, ServiceError> {
     session.state.world.get(&BUDGET, name).ok_or_else(|| {
         let account = session.world().account();
-        ServiceError::bad_request("NotFoundException", format!("Unable to get budget: {name} - the budget doesn't exist. Account: {account}"))
+        ServiceError::bad_request(
+            "NotFoundException",
+            format!("Unable to get budget: {name} - the budget doesn't exist. Account: {account}"),
+        )
     })
 }
 
@@ -104,7 +122,9 @@ fn checked(session: &Session<'_>, budget: &Value) -> Result<(String, Value), Ser
     let invalid = |reason: String| ServiceError::bad_request(INVALID, reason);
     let name = required_text(budget, "BudgetName", INVALID)?;
     if name.is_empty() || name.chars().count() > 100 || name.contains([':', '\\']) {
-        return Err(invalid(format!("Budget name '{name}' is not 1 to 100 characters without : and \\")));
+        return Err(invalid(format!(
+            "Budget name '{name}' is not 1 to 100 characters without : and \\"
+        )));
     }
     let unit = required_text(budget, "TimeUnit", INVALID)?;
     if !["DAILY", "MONTHLY", "QUARTERLY", "ANNUALLY", "CUSTOM"].contains(&unit) {
@@ -112,17 +132,25 @@ fn checked(session: &Session<'_>, budget: &Value) -> Result<(String, Value), Ser
     }
     let kind = required_text(budget, "BudgetType", INVALID)?;
     if kind == "COST" {
-        let amount = budget["BudgetLimit"]["Amount"].as_str().and_then(|amount| amount.parse::<f64>().ok());
-        let planned = budget.get("PlannedBudgetLimits").is_some() || budget.get("AutoAdjustData").is_some();
+        let amount = budget["BudgetLimit"]["Amount"]
+            .as_str()
+            .and_then(|amount| amount.parse::<f64>().ok());
+        let planned =
+            budget.get("PlannedBudgetLimits").is_some() || budget.get("AutoAdjustData").is_some();
         if !planned && amount.is_none_or(|amount| amount <= 0.0) {
-            return Err(invalid("BudgetLimit must have a positive Amount and a Unit".to_owned()));
+            return Err(invalid(
+                "BudgetLimit must have a positive Amount and a Unit".to_owned(),
+            ));
         }
     }
     let mut kept = budget.clone();
     let zero = json!({ "ActualSpend": { "Amount": "0.0", "Unit": "USD" } });
     if let Value::Object(members) = &mut kept {
         members.entry("CalculatedSpend").or_insert(zero);
-        members.insert("LastUpdatedTime".to_owned(), json!(session.clock.epoch_seconds()));
+        members.insert(
+            "LastUpdatedTime".to_owned(),
+            json!(session.clock.epoch_seconds()),
+        );
     }
     Ok((name.to_owned(), kept))
 }
@@ -130,9 +158,18 @@ fn checked(session: &Session<'_>, budget: &Value) -> Result<(String, Value), Ser
 fn create(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceError> {
     let (name, budget) = checked(session, required(input, "Budget", INVALID)?)?;
     if session.world().get(&BUDGET, &name).is_some() {
-        return Err(ServiceError::bad_request("DuplicateRecordException", format!("Error creating budget: {name} - the budget already exists.")));
+        return Err(ServiceError::bad_request(
+            "DuplicateRecordException",
+            format!("Error creating budget: {name} - the budget already exists."),
+        ));
     }
-    let given = |member: &str| input.get(member).filter(|value| value.is_array()).cloned().unwrap_or_else(|| json!([]));
+    let given = |member: &str| {
+        input
+            .get(member)
+            .filter(|value| value.is_array())
+            .cloned()
+            .unwrap_or_else(|| json!([]))
+    };
     let (notifications, tags) = (given("NotificationsWithSubscribers"), given("ResourceTags"));
     for one in notifications.as_array().into_iter().flatten() {
         checked_notification(&one["Notification"])?;
@@ -152,7 +189,10 @@ fn update(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceErro
 }
 
 fn notifications(entry: &Entry) -> Vec<Value> {
-    entry.model["NotificationsWithSubscribers"].as_array().cloned().unwrap_or_default()
+    entry.model["NotificationsWithSubscribers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn with_state(notification: &Value) -> Value {
@@ -163,26 +203,56 @@ fn with_state(notification: &Value) -> Value {
 
 /// What makes a notification the same as another.
 fn key(notification: &Value) -> (Value, Value, Option<u64>, Value) {
-    let threshold_type = notification.get("ThresholdType").cloned().unwrap_or_else(|| json!("PERCENTAGE"));
+    let threshold_type = notification
+        .get("ThresholdType")
+        .cloned()
+        .unwrap_or_else(|| json!("PERCENTAGE"));
     let threshold = notification["Threshold"].as_f64().map(f64::to_bits);
-    (notification["NotificationType"].clone(), notification["ComparisonOperator"].clone(), threshold, threshold_type)
+    (
+        notification["NotificationType"].clone(),
+        notification["ComparisonOperator"].clone(),
+        threshold,
+        threshold_type,
+    )
 }
 
 fn checked_notification(notification: &Value) -> Result<(), ServiceError> {
-    let is = |member: &str, allowed: &[&str]| notification[member].as_str().is_some_and(|text| allowed.contains(&text));
+    let is = |member: &str, allowed: &[&str]| {
+        notification[member]
+            .as_str()
+            .is_some_and(|text| allowed.contains(&text))
+    };
     let valid = is("NotificationType", &["ACTUAL", "FORECASTED"])
-        && is("ComparisonOperator", &["GREATER_THAN", "LESS_THAN", "EQUAL_TO"])
-        && notification["Threshold"].as_f64().is_some_and(|threshold| threshold > 0.0);
-    if valid { Ok(()) } else { Err(ServiceError::bad_request(INVALID, format!("{notification} is no notification"))) }
+        && is(
+            "ComparisonOperator",
+            &["GREATER_THAN", "LESS_THAN", "EQUAL_TO"],
+        )
+        && notification["Threshold"]
+            .as_f64()
+            .is_some_and(|threshold| threshold > 0.0);
+    if valid {
+        Ok(())
+    } else {
+        Err(ServiceError::bad_request(
+            INVALID,
+            format!("{notification} is no notification"),
+        ))
+    }
 }
 
 fn checked_subscribers(subscribers: &Value) -> Result<(), ServiceError> {
     let subscribers = subscribers.as_array().map_or(&[][..], Vec::as_slice);
     let valid = |one: &Value| {
-        matches!(one["SubscriptionType"].as_str(), Some("EMAIL" | "SNS")) && one["Address"].as_str().is_some_and(|address| !address.is_empty())
+        matches!(one["SubscriptionType"].as_str(), Some("EMAIL" | "SNS"))
+            && one["Address"]
+                .as_str()
+                .is_some_and(|address| !address.is_empty())
     };
     if subscribers.is_empty() || subscribers.len() > 11 || !subscribers.iter().all(valid) {
-        return Err(ServiceError::bad_request(INVALID, "A notification needs 1 to 11 subscribers with SubscriptionType and Address"));
+        return Err(ServiceError::bad_request(
+            INVALID,
+            "A notification needs 1 to 11 subscribers with SubscriptionType and Address",
+        ));
     }
     Ok(())
 }
@@ -194,12 +264,21 @@ fn create_notification(session: &mut Session<'_>, input: &Value) -> Result<Value
     checked_notification(notification)?;
     checked_subscribers(subscribers)?;
     let mut all = notifications(entry);
-    if all.iter().any(|one| key(&one["Notification"]) == key(notification)) {
-        return Err(ServiceError::bad_request("DuplicateRecordException", "The notification already exists."));
+    if all
+        .iter()
+        .any(|one| key(&one["Notification"]) == key(notification))
+    {
+        return Err(ServiceError::bad_request(
+            "DuplicateRecordException",
+            "The notification already exists.",
+        ));
     }
     // Five a budget (Budgets' quotas).
     if all.len() >= 5 {
-        return Err(ServiceError::bad_request("CreationLimitExceededException", "A budget can have at most 5 notifications."));
+        return Err(ServiceError::bad_request(
+            "CreationLimitExceededException",
+            "A budget can have at most 5 notifications.",
+        ));
     }
     all.push(json!({ "Notification": notification, "Subscribers": subscribers }));
     let mut model = entry.model.clone();
@@ -208,11 +287,18 @@ fn create_notification(session: &mut Session<'_>, input: &Value) -> Result<Value
     Ok(json!({}))
 }
 
-fn find_notification<'a>(session: &Session<'a>, input: &Value) -> Result<(&'a Entry, usize), ServiceError> {
+fn find_notification<'a>(
+    session: &Session<'a>,
+    input: &Value,
+) -> Result<(&'a Entry, usize), ServiceError> {
     let entry = find(session, input)?;
     let wanted = key(required(input, "Notification", INVALID)?);
-    let at = notifications(entry).iter().position(|one| key(&one["Notification"]) == wanted);
-    let at = at.ok_or_else(|| ServiceError::bad_request("NotFoundException", "The notification doesn't exist."))?;
+    let at = notifications(entry)
+        .iter()
+        .position(|one| key(&one["Notification"]) == wanted);
+    let at = at.ok_or_else(|| {
+        ServiceError::bad_request("NotFoundException", "The notification doesn't exist.")
+    })?;
     Ok((entry, at))
 }
 
@@ -221,8 +307,14 @@ fn create_subscriber(session: &mut Session<'_>, input: &Value) -> Result<Value, 
     let subscriber = required(input, "Subscriber", INVALID)?;
     let mut model = entry.model.clone();
     let subscribers = &mut model["NotificationsWithSubscribers"][at]["Subscribers"];
-    if subscribers.as_array().is_some_and(|all| all.contains(subscriber)) {
-        return Err(ServiceError::bad_request("DuplicateRecordException", "The subscriber already exists."));
+    if subscribers
+        .as_array()
+        .is_some_and(|all| all.contains(subscriber))
+    {
+        return Err(ServiceError::bad_request(
+            "DuplicateRecordException",
+            "The subscriber already exists.",
+        ));
     }
     if let Value::Array(all) = subscribers {
         all.push(subscriber.clone());

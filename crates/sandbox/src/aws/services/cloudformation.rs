@@ -11,24 +11,49 @@ pub(crate) const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010
 pub(crate) const OPERATIONS: &[&str] = &["DescribeType"];
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, action: &str, request: &Request, request_id: &str) -> Option<Result<Reply, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    action: &str,
+    request: &Request,
+    request_id: &str,
+) -> Option<Result<Reply, ServiceError>> {
     (action == "DescribeType").then(|| describe_type(account, request, request_id))
 }
 
-fn describe_type(account: &Account, request: &Request, request_id: &str) -> Result<Reply, ServiceError> {
+fn describe_type(
+    account: &Account,
+    request: &Request,
+    request_id: &str,
+) -> Result<Reply, ServiceError> {
     let parameters = request.parameters();
     let kind = parameters.get("Type").map_or("RESOURCE", String::as_str);
-    let by_arn = parameters.get("Arn").and_then(|arn| arn.rsplit_once("resource/")).map(|(_, name)| name.replace('-', "::"));
+    let by_arn = parameters
+        .get("Arn")
+        .and_then(|arn| arn.rsplit_once("resource/"))
+        .map(|(_, name)| name.replace('-', "::"));
     let Some(name) = parameters.get("TypeName").cloned().or(by_arn) else {
-        return Err(ServiceError::bad_request("ValidationError", "Either Arn or both Type and TypeName must be specified"));
+        return Err(ServiceError::bad_request(
+            "ValidationError",
+            "Either Arn or both Type and TypeName must be specified",
+        ));
     };
-    let schema = TypeName::from_str(&name).ok().filter(|_| kind == "RESOURCE").and_then(|name| catalog::schema(&name));
+    let schema = TypeName::from_str(&name)
+        .ok()
+        .filter(|_| kind == "RESOURCE")
+        .and_then(|name| catalog::schema(&name));
     let Some(schema) = schema else {
-        return Err(ServiceError::new(404, "TypeNotFoundException", format!("The type '{name}' cannot be found.")));
+        return Err(ServiceError::new(
+            404,
+            "TypeNotFoundException",
+            format!("The type '{name}' cannot be found."),
+        ));
     };
     let (region, _) = account.place();
     let partition = catalog::regions::partition(&region);
-    let arn = format!("arn:{partition}:cloudformation:{region}::type/resource/{}", name.replace("::", "-"));
+    let arn = format!(
+        "arn:{partition}:cloudformation:{region}::type/resource/{}",
+        name.replace("::", "-")
+    );
     let provisioning = match schema.provisioning() {
         Provisioning::FullyMutable => "FULLY_MUTABLE",
         Provisioning::Immutable => "IMMUTABLE",
@@ -40,7 +65,10 @@ fn describe_type(account: &Account, request: &Request, request_id: &str) -> Resu
             .text("TypeName", &name)
             .text("DefaultVersionId", "00000001")
             .text("IsDefaultVersion", "true")
-            .text("Description", &format!("Resource Type definition for {name}"))
+            .text(
+                "Description",
+                &format!("Resource Type definition for {name}"),
+            )
             .text("Schema", &schema.document().to_string())
             .text("ProvisioningType", provisioning)
             .text("DeprecatedStatus", "LIVE")

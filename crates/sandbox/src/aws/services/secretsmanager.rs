@@ -12,14 +12,23 @@ use super::super::wire::{Input, ServiceError};
 use super::super::world::{Entry, Phase};
 use super::required_text;
 
-pub(crate) const OPERATIONS: &[&str] = &["DeleteSecret", "DescribeSecret", "GetSecretValue", "RestoreSecret"];
+pub(crate) const OPERATIONS: &[&str] = &[
+    "DeleteSecret",
+    "DescribeSecret",
+    "GetSecretValue",
+    "RestoreSecret",
+];
 
 const SECRET: TypeName = TypeName::new("AWS::SecretsManager::Secret");
 const INVALID: &str = "InvalidParameterException";
 const DAY: f64 = 86_400.0;
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Option<Result<Value, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    operation: &str,
+    input: &Value,
+) -> Option<Result<Value, ServiceError>> {
     let call = match operation {
         "GetSecretValue" => get_value,
         "DescribeSecret" => describe,
@@ -37,13 +46,29 @@ fn text<'a>(entry: &'a Entry, property: &str) -> &'a str {
 /// The secret that a call names: by its ARN, its ARN without the random end, or its name.
 fn find<'a>(session: &Session<'a>, input: &Value) -> Result<&'a Entry, ServiceError> {
     let id = required_text(input, "SecretId", INVALID)?;
-    let secrets = || session.state.world.of_type(&SECRET).filter(|entry| entry.phase != Phase::Creating);
+    let secrets = || {
+        session
+            .state
+            .world
+            .of_type(&SECRET)
+            .filter(|entry| entry.phase != Phase::Creating)
+    };
     let found = secrets().find(|entry| {
         entry.identifier == id
             || text(entry, "Name") == id
-            || entry.identifier.len().checked_sub(7).and_then(|end| entry.identifier.get(..end)) == Some(id)
+            || entry
+                .identifier
+                .len()
+                .checked_sub(7)
+                .and_then(|end| entry.identifier.get(..end))
+                == Some(id)
     });
-    found.ok_or_else(|| ServiceError::bad_request("ResourceNotFoundException", "Secrets Manager can't find the specified secret."))
+    found.ok_or_else(|| {
+        ServiceError::bad_request(
+            "ResourceNotFoundException",
+            "Secrets Manager can't find the specified secret.",
+        )
+    })
 }
 
 fn deleted_at(entry: &Entry) -> Option<f64> {
@@ -53,8 +78,19 @@ fn deleted_at(entry: &Entry) -> Option<f64> {
 /// The id of the secret's one version: it changes with the value.
 fn version(entry: &Entry) -> String {
     use sha2::{Digest, Sha256};
-    let digest = hex::encode(Sha256::digest(format!("{}\n{}", entry.identifier, text(entry, "__SecretString"))));
-    format!("{}-{}-{}-{}-{}", &digest[..8], &digest[8..12], &digest[12..16], &digest[16..20], &digest[20..32])
+    let digest = hex::encode(Sha256::digest(format!(
+        "{}\n{}",
+        entry.identifier,
+        text(entry, "__SecretString")
+    )));
+    format!(
+        "{}-{}-{}-{}-{}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[12..16],
+        &digest[16..20],
+        &digest[20..32]
+    )
 }
 
 fn get_value(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceError> {
@@ -66,12 +102,18 @@ fn get_value(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceE
         ));
     }
     let stage = Input(input).text("VersionStage")?.unwrap_or("AWSCURRENT");
-    let value = entry.model["__SecretString"].as_str().filter(|_| stage == "AWSCURRENT");
+    let value = entry.model["__SecretString"]
+        .as_str()
+        .filter(|_| stage == "AWSCURRENT");
     let wanted = Input(input).text("VersionId")?;
-    let value = value.filter(|_| wanted.is_none_or(|wanted| wanted == version(entry))).ok_or_else(|| {
-        let message = format!("Secrets Manager can't find the specified secret value for staging label: {stage}");
-        ServiceError::bad_request("ResourceNotFoundException", message)
-    })?;
+    let value = value
+        .filter(|_| wanted.is_none_or(|wanted| wanted == version(entry)))
+        .ok_or_else(|| {
+            let message = format!(
+                "Secrets Manager can't find the specified secret value for staging label: {stage}"
+            );
+            ServiceError::bad_request("ResourceNotFoundException", message)
+        })?;
     Ok(json!({
         "ARN": entry.identifier,
         "Name": text(entry, "Name"),
@@ -107,18 +149,33 @@ fn delete(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceErro
     let entry = find(session, input)?;
     let window = Input(input).number("RecoveryWindowInDays", 7..=30)?;
     let force = input.get("ForceDeleteWithoutRecovery") == Some(&json!(true));
-    let invalid = |message: &str| Err(ServiceError::bad_request("InvalidParameterException", message));
+    let invalid = |message: &str| {
+        Err(ServiceError::bad_request(
+            "InvalidParameterException",
+            message,
+        ))
+    };
     if force && window.is_some() {
-        return invalid("You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.");
+        return invalid(
+            "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
+        );
     }
     if !matches!(entry.phase, Phase::Ready | Phase::Remnant) {
         return invalid("The secret is being changed.");
     }
     // A number of days up to 30 is exact in a float.
     #[allow(clippy::cast_precision_loss)]
-    let at = session.now + if force { 0.0 } else { window.unwrap_or(30) as f64 * DAY };
+    let at = session.now
+        + if force {
+            0.0
+        } else {
+            window.unwrap_or(30) as f64 * DAY
+        };
     if force {
-        session.change(Mutation::Remove { type_name: SECRET, identifier: entry.identifier.clone() });
+        session.change(Mutation::Remove {
+            type_name: SECRET,
+            identifier: entry.identifier.clone(),
+        });
     } else {
         let mut model = entry.model.clone();
         model["__DeletedAt"] = json!(at);

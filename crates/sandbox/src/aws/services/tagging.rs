@@ -24,56 +24,124 @@ const ARN_FORMS: [(&str, &str, bool, bool, &str); 17] = [
     ("AWS::EC2::VPC", "ec2", true, true, "vpc/"),
     ("AWS::EC2::Subnet", "ec2", true, true, "subnet/"),
     ("AWS::EC2::RouteTable", "ec2", true, true, "route-table/"),
-    ("AWS::EC2::InternetGateway", "ec2", true, true, "internet-gateway/"),
+    (
+        "AWS::EC2::InternetGateway",
+        "ec2",
+        true,
+        true,
+        "internet-gateway/",
+    ),
     ("AWS::EC2::NatGateway", "ec2", true, true, "natgateway/"),
     ("AWS::EC2::EIP", "ec2", true, true, "elastic-ip/"),
-    ("AWS::EC2::SecurityGroup", "ec2", true, true, "security-group/"),
+    (
+        "AWS::EC2::SecurityGroup",
+        "ec2",
+        true,
+        true,
+        "security-group/",
+    ),
     ("AWS::EC2::VPCEndpoint", "ec2", true, true, "vpc-endpoint/"),
     ("AWS::EC2::FlowLog", "ec2", true, true, "vpc-flow-log/"),
-    ("AWS::EC2::LaunchTemplate", "ec2", true, true, "launch-template/"),
-    ("AWS::ElastiCache::ReplicationGroup", "elasticache", true, true, "replicationgroup:"),
-    ("AWS::ElastiCache::SubnetGroup", "elasticache", true, true, "subnetgroup:"),
-    ("AWS::ElastiCache::ParameterGroup", "elasticache", true, true, "parametergroup:"),
-    ("AWS::Route53::HostedZone", "route53", false, false, "hostedzone/"),
-    ("AWS::Route53::HealthCheck", "route53", false, false, "healthcheck/"),
+    (
+        "AWS::EC2::LaunchTemplate",
+        "ec2",
+        true,
+        true,
+        "launch-template/",
+    ),
+    (
+        "AWS::ElastiCache::ReplicationGroup",
+        "elasticache",
+        true,
+        true,
+        "replicationgroup:",
+    ),
+    (
+        "AWS::ElastiCache::SubnetGroup",
+        "elasticache",
+        true,
+        true,
+        "subnetgroup:",
+    ),
+    (
+        "AWS::ElastiCache::ParameterGroup",
+        "elasticache",
+        true,
+        true,
+        "parametergroup:",
+    ),
+    (
+        "AWS::Route53::HostedZone",
+        "route53",
+        false,
+        false,
+        "hostedzone/",
+    ),
+    (
+        "AWS::Route53::HealthCheck",
+        "route53",
+        false,
+        false,
+        "healthcheck/",
+    ),
     ("AWS::Budgets::Budget", "budgets", false, true, "budget/"),
     ("AWS::S3::Bucket", "s3", false, false, ""),
 ];
 
 /// A resource's ARN; `None` for types that have none.
 pub(crate) fn arn_of(world: &World, entry: &Entry) -> Option<String> {
-    let form = ARN_FORMS.iter().find(|(name, ..)| *name == entry.type_name.as_str());
+    let form = ARN_FORMS
+        .iter()
+        .find(|(name, ..)| *name == entry.type_name.as_str());
     if let Some((_, service, in_region, in_account, kind)) = form {
         // An elastic IP's identifier has the address before the allocation.
         let id = entry.identifier.rsplit('|').next().unwrap_or_default();
         let region = if *in_region { world.region() } else { "" };
         let account = if *in_account { world.account() } else { "" };
-        return Some(format!("arn:{}:{service}:{region}:{account}:{kind}{id}", world.partition()));
+        return Some(format!(
+            "arn:{}:{service}:{region}:{account}:{kind}{id}",
+            world.partition()
+        ));
     }
     if entry.identifier.starts_with("arn:") {
         return Some(entry.identifier.clone());
     }
     let properties = entry.model.as_object()?;
     let schema = catalog::schema(&entry.type_name)?;
-    let own = schema.read_only().iter().filter_map(|path| match path.segments() {
-        [name] if name.to_ascii_lowercase().ends_with("arn") => properties.get(&**name)?.as_str(),
-        _ => None,
-    });
+    let own = schema
+        .read_only()
+        .iter()
+        .filter_map(|path| match path.segments() {
+            [name] if name.to_ascii_lowercase().ends_with("arn") => {
+                properties.get(&**name)?.as_str()
+            }
+            _ => None,
+        });
     // `Arn` before `EncryptionConfigKeyArn`: the resource's own is the shortest name.
-    own.filter(|arn| arn.starts_with("arn:")).min_by_key(|arn| arn.contains(":key/")).map(str::to_owned)
+    own.filter(|arn| arn.starts_with("arn:"))
+        .min_by_key(|arn| arn.contains(":key/"))
+        .map(str::to_owned)
 }
 
 /// Answers one call.
-pub(crate) fn handle(account: &Account, operation: &str, input: &Value) -> Option<Result<Value, ServiceError>> {
+pub(crate) fn handle(
+    account: &Account,
+    operation: &str,
+    input: &Value,
+) -> Option<Result<Value, ServiceError>> {
     Some(match operation {
         "GetResources" => account.session(|session| get_resources(session, input)),
         "GetTagKeys" => account.session(|session| {
-            let keys = tagged(session).into_values().flat_map(|(_, tags)| tags.into_keys());
+            let keys = tagged(session)
+                .into_values()
+                .flat_map(|(_, tags)| tags.into_keys());
             listed("TagKeys", keys.collect(), input)
         }),
         "GetTagValues" => account.session(|session| {
             let key = required_text(input, "Key", INVALID)?;
-            let values = tagged(session).into_values().filter_map(|(_, mut tags)| tags.remove(key));
+            let values = tagged(session)
+                .into_values()
+                .filter_map(|(_, mut tags)| tags.remove(key));
             listed("TagValues", values.collect(), input)
         }),
         _ => return None,
@@ -88,36 +156,66 @@ fn listed(member: &str, texts: BTreeSet<String>, input: &Value) -> Result<Value,
 
 /// Every resource with tags, by ARN, with its type.
 fn tagged(session: &Session<'_>) -> BTreeMap<String, (String, BTreeMap<String, String>)> {
-    let there = session.world().entries().filter(|entry| entry.phase != Phase::Creating);
+    let there = session
+        .world()
+        .entries()
+        .filter(|entry| entry.phase != Phase::Creating);
     let returned = there.filter(|entry| !NOT_RETURNED.contains(&entry.type_name.as_str()));
     returned
         .filter_map(|entry| {
-            let tags = catalog::schema(&entry.type_name)?.tagging().read(&entry.model);
+            let tags = catalog::schema(&entry.type_name)?
+                .tagging()
+                .read(&entry.model);
             if tags.is_empty() {
                 return None;
             }
-            Some((arn_of(session.world(), entry)?, (entry.type_name.to_string(), tags)))
+            Some((
+                arn_of(session.world(), entry)?,
+                (entry.type_name.to_string(), tags),
+            ))
         })
         .collect()
 }
 
 fn get_resources(session: &Session<'_>, input: &Value) -> Result<Value, ServiceError> {
     let invalid = |message: &str| ServiceError::bad_request(INVALID, message);
-    let limit = Input(input).number("ResourcesPerPage", 1..=100)?.unwrap_or(50);
-    let filters = input["TagFilters"].as_array().map_or(&[][..], Vec::as_slice);
+    let limit = Input(input)
+        .number("ResourcesPerPage", 1..=100)?
+        .unwrap_or(50);
+    let filters = input["TagFilters"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     if filters.len() > 50 {
         return Err(invalid("TagFilters can have at most 50 filters"));
     }
     let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
     for filter in filters {
-        let key = filter["Key"].as_str().ok_or_else(|| invalid("A tag filter has no Key"))?;
-        wanted.push((key, filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()));
+        let key = filter["Key"]
+            .as_str()
+            .ok_or_else(|| invalid("A tag filter has no Key"))?;
+        wanted.push((
+            key,
+            filter["Values"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect(),
+        ));
     }
-    let texts = |member: &str| -> Vec<&str> { input[member].as_array().into_iter().flatten().filter_map(Value::as_str).collect() };
+    let texts = |member: &str| -> Vec<&str> {
+        input[member]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    };
     let (arns, types) = (texts("ResourceARNList"), texts("ResourceTypeFilters"));
     let matching = tagged(session).into_iter().filter(|(arn, (_, tags))| {
         let has = |(key, values): &(&str, Vec<&str>)| {
-            tags.get(*key).is_some_and(|value| values.is_empty() || values.contains(&value.as_str()))
+            tags.get(*key)
+                .is_some_and(|value| values.is_empty() || values.contains(&value.as_str()))
         };
         wanted.iter().all(has)
             && (arns.is_empty() || arns.contains(&arn.as_str()))
@@ -125,7 +223,10 @@ fn get_resources(session: &Session<'_>, input: &Value) -> Result<Value, ServiceE
     });
     let all = matching
         .map(|(arn, (_, tags))| {
-            let tags: Vec<_> = tags.into_iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+            let tags: Vec<_> = tags
+                .into_iter()
+                .map(|(key, value)| json!({ "Key": key, "Value": value }))
+                .collect();
             (arn.clone(), json!({ "ResourceARN": arn, "Tags": tags }))
         })
         .collect();
@@ -136,11 +237,17 @@ fn get_resources(session: &Session<'_>, input: &Value) -> Result<Value, ServiceE
 /// Whether an ARN is of `service` or `service:kind`.
 fn is_of_type(arn: &str, wanted: &str) -> bool {
     let mut parts = arn.splitn(6, ':').skip(2);
-    let (service, resource) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    let (service, resource) = (
+        parts.next().unwrap_or_default(),
+        parts.nth(2).unwrap_or_default(),
+    );
     match wanted.split_once(':') {
         None => service == wanted,
         Some((wanted_service, kind)) => {
-            service == wanted_service && resource.strip_prefix(kind).is_some_and(|rest| rest.starts_with(['/', ':']) || rest.is_empty())
+            service == wanted_service
+                && resource
+                    .strip_prefix(kind)
+                    .is_some_and(|rest| rest.starts_with(['/', ':']) || rest.is_empty())
         }
     }
 }

@@ -1,0 +1,521 @@
+//! The services over a world that is put together by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::TypeName;
+use http::{HeaderMap, Method};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{acm, budgets, route53, secretsmanager, servicequotas, tagging};
+use crate::Settings;
+use crate::aws::account::{Account, AccountOptions};
+use crate::aws::faults::Faults;
+use crate::aws::wire::{Reply, Request, ServiceError};
+use crate::clock::{ManualClock, TimeScale};
+
+struct World {
+    account: Account,
+    clock: Arc<ManualClock>,
+    _dir: TempDir,
+}
+
+fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let settings = Settings {
+        quotas: [("L-F678F1CE".to_owned(), 9.0)].into(),
+        ..Settings::default()
+    };
+    let options = AccountOptions {
+        account: "123456789012".to_owned(),
+        region: "eu-central-1".to_owned(),
+        settings,
+        time_scale: TimeScale::Times(1.0),
+        seed: Some(1),
+        faults: Faults::default(),
+        wall: clock.clone(),
+        on_stop: Box::new(|| ()),
+    };
+    World {
+        account: Account::open(dir.path(), options).unwrap(),
+        clock,
+        _dir: dir,
+    }
+}
+
+impl World {
+    fn put(&self, type_name: &'static str, identifier: &str, model: Value) {
+        let put = self.account.session(|session| {
+            session.put(TypeName::new(type_name), identifier.to_owned(), model);
+            Ok(())
+        });
+        put.unwrap();
+    }
+}
+
+type JsonService = fn(&Account, &str, &Value) -> Option<Result<Value, ServiceError>>;
+
+fn call(world: &World, service: JsonService, operation: &str, input: Value) -> Value {
+    service(&world.account, operation, &input).unwrap().unwrap()
+}
+
+fn refused(world: &World, service: JsonService, operation: &str, input: Value) -> String {
+    service(&world.account, operation, &input)
+        .unwrap()
+        .unwrap_err()
+        .code
+        .into_owned()
+}
+
+fn zone(world: &World) {
+    let servers = json!(["ns-1.awsdns-01.com", "ns-2.awsdns-02.net"]);
+    world.put(
+        "AWS::Route53::HostedZone",
+        "Z1",
+        json!({ "Id": "Z1", "Name": "example.com", "NameServers": servers }),
+    );
+}
+
+fn route53(
+    world: &World,
+    method: Method,
+    path: &str,
+    query: &str,
+    body: &str,
+) -> Result<String, ServiceError> {
+    let body = body.as_bytes().to_vec();
+    let request = Request {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: HeaderMap::new(),
+        body,
+    };
+    let operation = route53::operation(&request).unwrap();
+    let Reply { body, .. } = route53::handle(&world.account, operation, &request, "id").unwrap()?;
+    Ok(String::from_utf8(body).unwrap())
+}
+
+fn change(
+    world: &World,
+    action: &str,
+    name: &str,
+    kind: &str,
+    value: &str,
+) -> Result<String, String> {
+    let body = format!(
+        "<ChangeResourceRecordSetsRequest xmlns=\"{}\"><ChangeBatch><Changes><Change><Action>{action}</Action><ResourceRecordSet>\
+         <Name>{name}</Name><Type>{kind}</Type><TTL>60</TTL><ResourceRecords><ResourceRecord><Value>{value}</Value></ResourceRecord>\
+         </ResourceRecords></ResourceRecordSet></Change></Changes></ChangeBatch></ChangeResourceRecordSetsRequest>",
+        route53::NAMESPACE
+    );
+    let changed = route53(
+        world,
+        Method::POST,
+        "/2013-04-01/hostedzone/Z1/rrset/",
+        "",
+        &body,
+    );
+    changed.map_err(|error| format!("{}: {}", error.code, error.message))
+}
+
+fn texts(xml: &str, element: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(xml).unwrap();
+    let nodes = document
+        .descendants()
+        .filter(|node| node.tag_name().name() == element);
+    nodes
+        .map(|node| node.text().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn dns_records_are_changed_exactly_and_are_in_sync_after_a_while() {
+    let world = world();
+    zone(&world);
+    let changed = change(&world, "UPSERT", "www.Example.com", "A", "192.0.2.1").unwrap();
+    assert_eq!(texts(&changed, "Status"), ["PENDING"]);
+    let id = texts(&changed, "Id").remove(0);
+    world.clock.advance(Duration::from_secs(60));
+    let path = format!("/2013-04-01{id}");
+    assert_eq!(
+        texts(
+            &route53(&world, Method::GET, &path, "", "").unwrap(),
+            "Status"
+        ),
+        ["INSYNC"]
+    );
+
+    change(&world, "UPSERT", "www.example.com.", "A", "192.0.2.2").unwrap();
+    for (action, name, kind, value, words) in [
+        (
+            "CREATE",
+            "www.example.com",
+            "A",
+            "192.0.2.3",
+            "it already exists",
+        ),
+        (
+            "DELETE",
+            "www.example.com",
+            "A",
+            "192.0.2.1",
+            "do not match the current values",
+        ),
+        (
+            "DELETE",
+            "w.example.com",
+            "A",
+            "192.0.2.1",
+            "it was not found",
+        ),
+        (
+            "UPSERT",
+            "www.example.com",
+            "CNAME",
+            "other.org",
+            "conflicts with other records",
+        ),
+        (
+            "UPSERT",
+            "example.com",
+            "CNAME",
+            "other.org",
+            "not permitted at apex",
+        ),
+        (
+            "UPSERT",
+            "notexample.com",
+            "A",
+            "192.0.2.1",
+            "not permitted in zone example.com.",
+        ),
+        (
+            "REPLACE",
+            "www.example.com",
+            "A",
+            "192.0.2.1",
+            "none of CREATE, UPSERT, DELETE",
+        ),
+    ] {
+        let error = change(&world, action, name, kind, value).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    change(
+        &world,
+        "UPSERT",
+        "*.a.example.com",
+        "TXT",
+        "&quot;a &lt; b&quot;",
+    )
+    .unwrap();
+    let list = |query: &str| {
+        route53(
+            &world,
+            Method::GET,
+            "/2013-04-01/hostedzone/Z1/rrset",
+            query,
+            "",
+        )
+        .unwrap()
+    };
+    let all = list("");
+    assert_eq!(
+        texts(&all, "Name"),
+        [
+            "example.com.",
+            "example.com.",
+            "\\052.a.example.com.",
+            "www.example.com."
+        ]
+    );
+    assert_eq!(texts(&all, "Type"), ["NS", "SOA", "TXT", "A"]);
+    assert!(
+        texts(&all, "Value").contains(&"\"a < b\"".to_owned()),
+        "{all}"
+    );
+    let page = list("maxitems=3");
+    assert_eq!(
+        (texts(&page, "IsTruncated"), texts(&page, "NextRecordName")),
+        (vec!["true".to_owned()], vec!["www.example.com.".to_owned()])
+    );
+    assert_eq!(
+        texts(&list("name=www.example.com.&type=A"), "Name"),
+        ["www.example.com."]
+    );
+    change(&world, "DELETE", "www.example.com", "A", "192.0.2.2").unwrap();
+    assert_eq!(
+        texts(&list("name=www.example.com.&type=A"), "Name"),
+        Vec::<String>::new()
+    );
+    let missing = route53(
+        &world,
+        Method::GET,
+        "/2013-04-01/hostedzone/Z2/rrset",
+        "",
+        "",
+    )
+    .unwrap_err();
+    assert_eq!((missing.status, &*missing.code), (404, "NoSuchHostedZone"));
+}
+
+#[test]
+fn a_secrets_value_is_told_by_name_and_arn_until_it_is_deleted() {
+    let world = world();
+    let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:prod/mq-AbCdEf";
+    world.put(
+        "AWS::SecretsManager::Secret",
+        arn,
+        json!({ "Id": arn, "Name": "prod/mq", "__SecretString": "s3cret" }),
+    );
+    let get = |id: &str| {
+        call(
+            &world,
+            secretsmanager::handle,
+            "GetSecretValue",
+            json!({ "SecretId": id }),
+        )
+    };
+    for id in [arn, "prod/mq", &arn[..arn.len() - 7]] {
+        assert_eq!(
+            (&get(id)["SecretString"], &get(id)["ARN"]),
+            (&json!("s3cret"), &json!(arn))
+        );
+    }
+    let missing = json!({ "SecretId": "prod" });
+    assert_eq!(
+        refused(&world, secretsmanager::handle, "GetSecretValue", missing),
+        "ResourceNotFoundException"
+    );
+    let input = json!({ "SecretId": "prod/mq" });
+    call(
+        &world,
+        secretsmanager::handle,
+        "DeleteSecret",
+        input.clone(),
+    );
+    assert_eq!(
+        refused(
+            &world,
+            secretsmanager::handle,
+            "GetSecretValue",
+            input.clone()
+        ),
+        "InvalidRequestException"
+    );
+    assert!(
+        call(
+            &world,
+            secretsmanager::handle,
+            "DescribeSecret",
+            input.clone()
+        )["DeletedDate"]
+            .is_f64()
+    );
+    call(
+        &world,
+        secretsmanager::handle,
+        "RestoreSecret",
+        input.clone(),
+    );
+    assert_eq!(get("prod/mq")["SecretString"], "s3cret");
+    let forced = json!({ "SecretId": "prod/mq", "ForceDeleteWithoutRecovery": true });
+    call(&world, secretsmanager::handle, "DeleteSecret", forced);
+    assert_eq!(
+        refused(&world, secretsmanager::handle, "DescribeSecret", input),
+        "ResourceNotFoundException"
+    );
+}
+
+#[test]
+fn tagged_resources_are_found_by_tag_type_and_page() {
+    let world = world();
+    let tags =
+        |owner: &str| json!([{ "Key": "owner", "Value": owner }, { "Key": "aws:x", "Value": "y" }]);
+    for (number, owner) in ["one", "two", "one"].into_iter().enumerate() {
+        world.put(
+            "AWS::EC2::VPC",
+            &format!("vpc-{number}"),
+            json!({ "Tags": tags(owner) }),
+        );
+    }
+    let arn = "arn:aws:iam::123456789012:role/r";
+    world.put(
+        "AWS::IAM::Role",
+        "r",
+        json!({ "Arn": arn, "Tags": tags("one") }),
+    );
+    let arn = "arn:aws:eks:eu-central-1:123456789012:nodegroup/c/n/1";
+    world.put(
+        "AWS::EKS::Nodegroup",
+        "c/n",
+        json!({ "Arn": arn, "Tags": { "owner": "one" } }),
+    );
+    let get = |input: Value| {
+        let answer = call(&world, tagging::handle, "GetResources", input);
+        let list = answer["ResourceTagMappingList"].as_array().unwrap().iter();
+        (
+            list.map(|one| one["ResourceARN"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>(),
+            answer["PaginationToken"].clone(),
+        )
+    };
+    let filter = json!([{ "Key": "owner", "Values": ["one"] }]);
+    let vpc = |number: u8| format!("arn:aws:ec2:eu-central-1:123456789012:vpc/vpc-{number}");
+    let (all, token) = get(json!({ "TagFilters": filter }));
+    assert_eq!(
+        (all, token),
+        (vec![vpc(0), vpc(2), arn.to_owned()], json!("")),
+        "roles are not returned, as by AWS"
+    );
+    let (first, token) = get(json!({ "TagFilters": filter, "ResourcesPerPage": 1 }));
+    assert_eq!(first, [vpc(0)]);
+    let (second, _) =
+        get(json!({ "TagFilters": filter, "ResourcesPerPage": 1, "PaginationToken": token }));
+    assert_eq!(second, [vpc(2)]);
+    assert_eq!(
+        get(json!({ "ResourceTypeFilters": ["eks:nodegroup"] })).0,
+        [arn]
+    );
+    assert_eq!(
+        get(json!({ "ResourceTypeFilters": ["ec2"] })).0,
+        [vpc(0), vpc(1), vpc(2)]
+    );
+    assert_eq!(
+        get(json!({ "TagFilters": [{ "Key": "aws:x" }] })).0,
+        Vec::<String>::new()
+    );
+    let values = call(
+        &world,
+        tagging::handle,
+        "GetTagValues",
+        json!({ "Key": "owner" }),
+    );
+    assert_eq!(values["TagValues"], json!(["one", "two"]));
+}
+
+#[test]
+fn budgets_keep_their_notifications_apart_from_themselves() {
+    let world = world();
+    let with = |more: Value| {
+        let mut input = json!({ "AccountId": "123456789012", "BudgetName": "b" });
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        input
+    };
+    let budget = |amount: &str| json!({ "BudgetName": "b", "TimeUnit": "MONTHLY", "BudgetType": "COST", "BudgetLimit": { "Amount": amount, "Unit": "USD" } });
+    let call = |operation: &str, more: Value| call(&world, budgets::handle, operation, with(more));
+    let refused =
+        |operation: &str, more: Value| refused(&world, budgets::handle, operation, with(more));
+    let notification = json!({ "NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0 });
+    let email = json!({ "SubscriptionType": "EMAIL", "Address": "a@example.com" });
+    call("CreateBudget", json!({ "Budget": budget("10") }));
+    assert_eq!(
+        refused("CreateBudget", json!({ "Budget": budget("10") })),
+        "DuplicateRecordException"
+    );
+    assert_eq!(
+        refused("UpdateBudget", json!({ "NewBudget": budget("-1") })),
+        "InvalidParameterException"
+    );
+    call(
+        "CreateNotification",
+        json!({ "Notification": notification, "Subscribers": [email] }),
+    );
+    let same = json!({ "Notification": { "NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80, "ThresholdType": "PERCENTAGE" }, "Subscribers": [email] });
+    assert_eq!(
+        refused("CreateNotification", same),
+        "DuplicateRecordException"
+    );
+    call("UpdateBudget", json!({ "NewBudget": budget("20") }));
+    assert_eq!(
+        call("DescribeBudget", json!({}))["Budget"]["BudgetLimit"]["Amount"],
+        "20"
+    );
+    assert_eq!(
+        call("DescribeNotificationsForBudget", json!({}))["Notifications"][0]["Threshold"],
+        80.0
+    );
+    let sns =
+        json!({ "SubscriptionType": "SNS", "Address": "arn:aws:sns:eu-central-1:123456789012:t" });
+    call(
+        "CreateSubscriber",
+        json!({ "Notification": notification, "Subscriber": sns }),
+    );
+    let subscribers = call(
+        "DescribeSubscribersForNotification",
+        json!({ "Notification": notification }),
+    );
+    assert_eq!(subscribers["Subscribers"], json!([email, sns]));
+    call("DeleteBudget", json!({}));
+    assert_eq!(refused("DescribeBudget", json!({})), "NotFoundException");
+    let other = json!({ "AccountId": "210987654321", "BudgetName": "b" });
+    assert_eq!(
+        super::tests::refused(&world, budgets::handle, "DescribeBudget", other),
+        "AccessDeniedException"
+    );
+}
+
+#[test]
+fn a_quota_that_was_set_differs_from_its_default() {
+    let world = world();
+    let input = json!({ "ServiceCode": "vpc", "QuotaCode": "L-F678F1CE" });
+    assert_eq!(
+        call(
+            &world,
+            servicequotas::handle,
+            "GetServiceQuota",
+            input.clone()
+        )["Quota"]["Value"],
+        9.0
+    );
+    assert_eq!(
+        call(
+            &world,
+            servicequotas::handle,
+            "GetAWSDefaultServiceQuota",
+            input
+        )["Quota"]["Value"],
+        5.0
+    );
+    let unknown = json!({ "ServiceCode": "vpc", "QuotaCode": "L-0" });
+    assert_eq!(
+        refused(&world, servicequotas::handle, "GetServiceQuota", unknown),
+        "NoSuchResourceException"
+    );
+}
+
+#[test]
+fn a_certificate_tells_the_records_that_it_looks_for() {
+    let world = world();
+    let arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1";
+    let records = json!([{ "DomainName": "*.example.com", "Name": "_a.example.com.", "Value": "_b.acm-validations.aws." }]);
+    world.put(
+        "AWS::CertificateManager::Certificate",
+        arn,
+        json!({ "DomainName": "*.example.com", "__ValidationRecords": records }),
+    );
+    let described = call(
+        &world,
+        acm::handle,
+        "DescribeCertificate",
+        json!({ "CertificateArn": arn }),
+    );
+    let options = &described["Certificate"]["DomainValidationOptions"][0];
+    assert_eq!(
+        options["ResourceRecord"],
+        json!({ "Name": "_a.example.com.", "Type": "CNAME", "Value": "_b.acm-validations.aws." })
+    );
+    assert_eq!(described["Certificate"]["Status"], "ISSUED");
+    let listed = call(
+        &world,
+        acm::handle,
+        "ListCertificates",
+        json!({ "CertificateStatuses": ["PENDING_VALIDATION"] }),
+    );
+    assert_eq!(listed["CertificateSummaryList"], json!([]));
+}
