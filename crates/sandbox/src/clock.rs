@@ -191,9 +191,15 @@ impl Clock {
         *self = Self::starting_at(self.now(), scale, Arc::clone(&self.wall));
     }
 
+    /// Goes on from a later moment.
+    pub(crate) fn skip_to(&mut self, modelled: f64) {
+        let passed = self.now().max(modelled);
+        *self = Self::starting_at(passed, self.scale, Arc::clone(&self.wall));
+    }
+
     /// Begins at 0 anew.
-    pub(crate) fn rewind(&mut self, scale: TimeScale) {
-        *self = Self::starting_at(0.0, scale, Arc::clone(&self.wall));
+    pub(crate) fn rewind(&mut self) {
+        *self = Self::starting_at(0.0, self.scale, Arc::clone(&self.wall));
     }
 
     /// The wall time, in seconds since 1970.

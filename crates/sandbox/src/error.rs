@@ -37,6 +37,14 @@ pub enum Error {
         /// The port that was asked for.
         port: u16,
     },
+    /// The world cannot be of this account or region.
+    #[error("`{value}` is not {what}")]
+    Option {
+        /// What it was meant to be.
+        what: &'static str,
+        /// What was given.
+        value: String,
+    },
     /// No socket can be had.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {

@@ -19,7 +19,7 @@ use crate::aws::credentials::{Credentials, write_private};
 use crate::aws::faults::Faults;
 use crate::clock::TimeScale;
 use crate::control::{PREFIX, Status, TimeScaleChange};
-use crate::server::{ServeOptions, ServerFile, lock};
+use crate::server::{ServeOptions, ServerFile, lock, make_private_dir};
 use crate::{Error, Settings};
 
 /// The hidden first argument of the program that runs the server; the second is the world's folder. The program then calls
@@ -125,7 +125,7 @@ pub const UNSET_VARIABLES: [&str; 3] = [
 /// When the world, the port or the process cannot be had, the server does not answer in time, or the world is of another account
 /// or region.
 pub fn start(dir: &Path, options: &StartOptions) -> Result<Endpoint, Error> {
-    std::fs::create_dir_all(dir).map_err(Error::file("cannot make", dir))?;
+    make_private_dir(dir)?;
     let dir = &dir
         .canonicalize()
         .map_err(Error::file("cannot find", dir))?;
@@ -188,6 +188,7 @@ fn spawn(dir: &Path, options: &StartOptions) -> Result<std::process::Child, Erro
     serve.region = options.region.clone().unwrap_or(serve.region);
     serve.settings = options.settings.clone().unwrap_or(serve.settings);
     serve.seed = options.seed.or(serve.seed);
+    serve.check()?;
     if let Some(port) = options.port.filter(|port| *port != 0) {
         // The server would say the same, in its log.
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -93,6 +94,20 @@ impl ServeOptions {
         })
     }
 
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |what, value: &str| Error::Option {
+            what,
+            value: value.to_owned(),
+        };
+        if self.account.len() != 12 || !self.account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong("an account of twelve digits", &self.account));
+        }
+        if !catalog::regions::is_known(&self.region) {
+            return Err(wrong("a region of AWS", &self.region));
+        }
+        Ok(())
+    }
+
     /// Keeps them in the world's folder.
     pub(crate) fn save(&self) -> Result<(), Error> {
         let json = serde_json::to_vec_pretty(self).expect("options have string keys");
@@ -116,6 +131,15 @@ impl ServerFile {
     pub(crate) fn load(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(Self::path(dir)).ok()?).ok()
     }
+}
+
+/// Makes a folder that only its owner can look into, unless it is there.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<(), Error> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    made.map_err(Error::file("cannot make", dir))
 }
 
 /// Takes the world's folder for one server; the lock goes with the file, however the process ends.
@@ -167,7 +191,8 @@ async fn open(
     on_stop: Box<dyn Fn() + Send + Sync>,
 ) -> Result<Opened, Error> {
     let dir = &options.dir;
-    std::fs::create_dir_all(dir).map_err(Error::file("cannot make", dir))?;
+    options.check()?;
+    make_private_dir(dir)?;
     let lock = lock_patiently(dir).await?;
     // What an earlier server left would lead to a port that is no longer ours.
     if let Err(error) = std::fs::remove_file(ServerFile::path(dir))

@@ -9,6 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -43,6 +44,8 @@ impl Store {
             .write(true)
             .create(true)
             .truncate(false)
+            // The world has its users' secrets in it.
+            .mode(0o600)
             .open(path)
             .map_err(Error::file("cannot open", path))?;
         let mut content = Vec::new();
@@ -118,7 +121,13 @@ impl Store {
         for record in records {
             encode(&record, &mut content);
         }
-        let mut file = File::create(&temporary).map_err(Error::file("cannot write", &temporary))?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(Error::file("cannot write", &temporary))?;
         file.write_all(&content)
             .map_err(Error::file("cannot write", &temporary))?;
         std::fs::rename(&temporary, &self.path)

@@ -183,7 +183,11 @@ impl Account {
             .open(&mark_path);
         let mark = mark.map_err(Error::file("cannot open", &mark_path))?;
         let clock = Clock::starting_at(passed, options.time_scale, options.wall);
-        let effective = effective(&options.settings, options.time_scale, &options.faults);
+        let mut settings = options.settings;
+        if settings.dns_suffix == Settings::default().dns_suffix {
+            settings.dns_suffix = catalog::regions::dns_suffix(&options.region).to_owned();
+        }
+        let effective = effective(&settings, options.time_scale, &options.faults);
         let caller_arn = format!(
             "arn:{}:iam::{}:user/{}",
             state.world.partition(),
@@ -195,7 +199,7 @@ impl Account {
             credentials,
             caller_arn,
             throttle: Mutex::new(Throttle::new(&effective, passed)),
-            settings: options.settings,
+            settings,
             inner: Mutex::new(Inner {
                 state,
                 store,
@@ -206,6 +210,7 @@ impl Account {
             injector: Mutex::new(Injector::new(options.faults)),
             on_stop: options.on_stop,
         };
+        lock(&account.inner).skip_waits();
         account.mark_time();
         Ok(account)
     }
@@ -313,6 +318,7 @@ impl Account {
         let faults = self.faults();
         let mut inner = lock(&self.inner);
         inner.clock.set_scale(scale);
+        inner.skip_waits();
         inner.effective = effective(&self.settings, scale, &faults);
     }
 
@@ -330,8 +336,7 @@ impl Account {
             .store
             .compact(std::iter::once(Transaction { at: 0.0, mutations }))?;
         inner.state = state;
-        let scale = inner.clock.scale();
-        inner.clock.rewind(scale);
+        inner.clock.rewind();
         *lock(&self.throttle) = Throttle::new(&inner.effective, 0.0);
         drop(inner);
         self.mark_time();
@@ -399,6 +404,19 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Where nothing takes time, what began before it did so is over at once, but for what waits for its user.
+    fn skip_waits(&mut self) {
+        if !self.clock.scale().is_max() {
+            return;
+        }
+        let ends = self.state.open_operations().filter(|operation| {
+            let waiting = operation.waits_for.as_ref();
+            waiting.is_none_or(|waiting| waiting.otherwise.is_none())
+        });
+        let latest = ends.map(|operation| operation.ends_at).fold(0.0, f64::max);
+        self.clock.skip_to(latest);
     }
 
     /// Ends what has to end by `now`.
