@@ -9,13 +9,13 @@ use crate::terminal::{self, Style, Tone, count, one_line};
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub enum CheckStatus {
     /// As it must be.
-    Passed,
+    Ok,
     /// It works, with something to know of.
     Warning,
     /// It will not work.
-    Failed,
+    Error,
     /// It could not be found out.
     Skipped,
 }
@@ -27,9 +27,9 @@ pub struct Check {
     /// What was looked at (`account`, `quota of elastic IPs`).
     pub name: String,
     /// How it went.
-    pub outcome: Outcome,
+    pub status: CheckStatus,
     /// What was found.
-    pub detail: String,
+    pub message: String,
     /// What to do, when it is not as it must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
@@ -37,11 +37,11 @@ pub struct Check {
 
 impl Check {
     /// A check.
-    pub fn new(name: impl Into<String>, outcome: Outcome, detail: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>, status: CheckStatus, message: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            outcome,
-            detail: detail.into(),
+            status,
+            message: message.into(),
             help: None,
         }
     }
@@ -56,7 +56,9 @@ impl Check {
 
 /// Whether nothing failed.
 pub fn passed(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.outcome != Outcome::Failed)
+    checks
+        .iter()
+        .all(|check| check.status != CheckStatus::Error)
 }
 
 /// Writes checks for people, in their order, with what to do below each that needs it.
@@ -73,13 +75,13 @@ pub fn text(out: &mut dyn Write, checks: &[Check], style: Style) -> io::Result<(
     let indent = width + 6;
     let columns = style.columns().saturating_sub(indent).max(30);
     for check in checks {
-        let (mark, tone) = match check.outcome {
-            Outcome::Passed => ("✓", Tone::Added),
-            Outcome::Warning => ("!", Tone::Changed),
-            Outcome::Failed => ("✗", Tone::Removed),
-            Outcome::Skipped => ("-", Tone::Dim),
+        let (mark, tone) = match check.status {
+            CheckStatus::Ok => ("✓", Tone::Added),
+            CheckStatus::Warning => ("!", Tone::Changed),
+            CheckStatus::Error => ("✗", Tone::Removed),
+            CheckStatus::Skipped => ("-", Tone::Dim),
         };
-        let lines = terminal::wrapped(&one_line(&check.detail), columns);
+        let lines = terminal::wrapped(&one_line(&check.message), columns);
         let blanks = " ".repeat(width - console::measure_text_width(&check.name));
         writeln!(
             out,
@@ -97,21 +99,16 @@ pub fn text(out: &mut dyn Write, checks: &[Check], style: Style) -> io::Result<(
             writeln!(out, "{:indent$}{}", "", style.paint(Tone::Link, &line))?;
         }
     }
-    let of = |outcome| {
-        checks
-            .iter()
-            .filter(|check| check.outcome == outcome)
-            .count()
-    };
-    let mut parts = vec![format!("{} passed", of(Outcome::Passed))];
-    for (outcome, word) in [
-        (Outcome::Warning, "warning"),
-        (Outcome::Failed, "failed"),
-        (Outcome::Skipped, "skipped"),
+    let of = |status| checks.iter().filter(|check| check.status == status).count();
+    let mut parts = vec![format!("{} passed", of(CheckStatus::Ok))];
+    for (status, word) in [
+        (CheckStatus::Warning, "warning"),
+        (CheckStatus::Error, "failed"),
+        (CheckStatus::Skipped, "skipped"),
     ] {
-        match (of(outcome), outcome) {
+        match (of(status), status) {
             (0, _) => {}
-            (number, Outcome::Warning) => parts.push(count(number, word)),
+            (number, CheckStatus::Warning) => parts.push(count(number, word)),
             (number, _) => parts.push(format!("{number} {word}")),
         }
     }
@@ -124,7 +121,7 @@ struct Document<'a> {
     checks: &'a [Check],
 }
 
-/// Writes checks as JSON: `{passed, checks: [{name, outcome, detail, help}]}`.
+/// Writes checks as JSON: `{passed, checks: [{name, status, message, help}]}`.
 ///
 /// # Errors
 ///
@@ -142,10 +139,10 @@ mod tests {
     #[test]
     fn people_see_what_to_do_below_what_is_wrong() {
         let checks = [
-            Check::new("account", Outcome::Passed, "123456789012, as the spec names it"),
-            Check::new("elastic IPs", Outcome::Failed, "3 are needed and 5 of 5 are in use")
+            Check::new("account", CheckStatus::Ok, "123456789012, as the spec names it"),
+            Check::new("elastic IPs", CheckStatus::Error, "3 are needed and 5 of 5 are in use")
                 .help("ask for more: aws service-quotas request-service-quota-increase --quota-code L-0263D0A3"),
-            Check::new("free IPs", Outcome::Skipped, "the VPC does not exist yet"),
+            Check::new("free IPs", CheckStatus::Skipped, "the VPC does not exist yet"),
         ];
         insta::assert_snapshot!(rendered(|out| text(out, &checks, Style::PLAIN)), @r"
           ✓ account      123456789012, as the spec names it
@@ -159,6 +156,6 @@ mod tests {
         let shown = rendered(|out| json(out, &checks));
         let document: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(document["passed"], false);
-        assert_eq!(document["checks"][2]["outcome"], "skipped");
+        assert_eq!(document["checks"][2]["status"], "skipped");
     }
 }

@@ -8,6 +8,17 @@ use serde::Serialize;
 use super::{Hints, values};
 use crate::terminal::{self, Style, Tone, count};
 
+/// What was found.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct DriftView<'a> {
+    /// The environment's name in AWS.
+    pub name: &'a str,
+    /// What differs.
+    pub drifted: &'a [Drifted],
+    /// How many resources were looked at.
+    pub checked: usize,
+}
+
 /// Writes the drift for people: by resource, what was applied and what is there.
 ///
 /// # Errors
@@ -15,14 +26,13 @@ use crate::terminal::{self, Style, Tone, count};
 /// When it can't be written.
 pub fn text(
     out: &mut dyn Write,
-    drifted: &[Drifted],
-    checked: usize,
+    view: &DriftView<'_>,
     hints: Hints<'_>,
     style: Style,
 ) -> io::Result<()> {
     let mut resources = 0;
     let mut last = None;
-    for one in drifted {
+    for one in view.drifted {
         if last != Some(&one.address) {
             last = Some(&one.address);
             resources += 1;
@@ -47,35 +57,31 @@ pub fn text(
             writeln!(out, "{line}")?;
         }
     }
-    let looked = count(checked, "resource");
+    let looked = count(view.checked, "resource");
     if resources == 0 {
         return writeln!(
             out,
-            "No drift: {looked} looked at, all as they were deployed."
+            "No drift: {looked} of {} looked at, all as they were deployed.",
+            view.name
         );
     }
     writeln!(out)?;
     writeln!(
         out,
-        "{resources} of {looked} drifted (deployed → now). `{} --refresh` puts them right.",
+        "{resources} of {looked} of {} drifted (deployed → now). `{} --refresh` puts them right.",
+        view.name,
         hints.command("deploy")
     )
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    drifted: &'a [Drifted],
-    checked: usize,
-}
-
-/// Writes the drift as JSON: `{drifted: [{address, property, expected, actual}], checked}`. A property of null is a
+/// Writes the drift as JSON: `{name, drifted: [{address, property, expected, actual}], checked}`. A property of null is a
 /// resource that is gone.
 ///
 /// # Errors
 ///
 /// When it can't be written.
-pub fn json(out: &mut dyn Write, drifted: &[Drifted], checked: usize) -> io::Result<()> {
-    terminal::write_json(out, &Document { drifted, checked })
+pub fn json(out: &mut dyn Write, view: &DriftView<'_>) -> io::Result<()> {
+    terminal::write_json(out, view)
 }
 
 #[cfg(test)]
@@ -90,6 +96,14 @@ mod tests {
         environment: "prod",
         target: TargetName::Sandbox,
     };
+
+    fn view(drifted: &[Drifted]) -> DriftView<'_> {
+        DriftView {
+            name: "shop-prod",
+            drifted,
+            checked: 104,
+        }
+    }
 
     fn drifted() -> Vec<Drifted> {
         let property = |name: &str| Some(PropertyPath::from_segments([name]));
@@ -117,23 +131,23 @@ mod tests {
 
     #[test]
     fn people_see_what_was_deployed_and_what_is_there() {
-        insta::assert_snapshot!(rendered(|out| text(out, &drifted(), 104, HINTS, Style::PLAIN)), @r#"
+        insta::assert_snapshot!(rendered(|out| text(out, &view(&drifted()), HINTS, Style::PLAIN)), @r#"
         karpenter/queue
           MessageRetentionPeriod: 300 → 60
           KmsMasterKeyId: "alias/aws/sqs" → (none)
         network/vpc
           is gone from AWS (it was "vpc-0a1b")
 
-        2 of 104 resources drifted (deployed → now). `seaworthy deploy -e prod --refresh` puts them right.
+        2 of 104 resources of shop-prod drifted (deployed → now). `seaworthy deploy -e prod --refresh` puts them right.
         "#);
         assert!(
-            rendered(|out| text(out, &[], 104, HINTS, Style::PLAIN)).starts_with("No drift: 104")
+            rendered(|out| text(out, &view(&[]), HINTS, Style::PLAIN)).starts_with("No drift: 104")
         );
     }
 
     #[test]
     fn json_has_the_documented_keys() {
-        let shown = rendered(|out| super::json(out, &drifted(), 104));
+        let shown = rendered(|out| super::json(out, &view(&drifted())));
         let document: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(
             document["drifted"][0],

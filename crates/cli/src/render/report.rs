@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use catalog::ids::Address;
 use engine::provider::{ErrorClass, Owned, ProviderError};
-use engine::{Failure, OperationKind, Outcome, Report, RunKind, Sweep};
-use graph::{Scope, Summary};
+use engine::{Failure, OperationKind, Outcome, Report, Sweep};
+use graph::Summary;
 use serde::Serialize;
 
 use super::Hints;
@@ -17,21 +17,42 @@ const MOST_LISTED: usize = 8;
 
 /// A run that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct RunView<'a> {
-    /// Whose resources.
-    pub scope: &'a Scope,
-    /// What it was for.
-    pub kind: RunKind,
+pub struct ReportView<'a> {
+    /// The environment's name in AWS.
+    pub name: &'a str,
+    /// Whether it was to be destroyed.
+    pub destroy: bool,
     /// What the plan was going to do.
-    pub planned: &'a Summary,
+    pub planned: Summary,
     /// How it went.
     pub report: &'a Report,
     /// The proof after a destroy.
     pub sweep: Option<&'a Sweep>,
     /// What a destroy leaves in AWS by the spec's wish.
-    pub staying: &'a [&'a Address],
-    /// How the next command begins.
-    pub hints: Hints<'a>,
+    pub retained: &'a [String],
+}
+
+impl ReportView<'_> {
+    fn verb(&self) -> &'static str {
+        if self.destroy { "destroy" } else { "deploy" }
+    }
+
+    /// Whether nothing is left over that should not be, as far as it was looked for.
+    pub fn is_clean(&self) -> bool {
+        self.sweep
+            .is_none_or(|sweep| sweep.leftovers.is_empty() && self.unknown(sweep).next().is_none())
+    }
+
+    /// What carries the owner tags although nobody knows of it.
+    fn unknown<'s>(&'s self, sweep: &'s Sweep) -> impl Iterator<Item = &'s Owned> {
+        let retained = |owned: &&Owned| {
+            owned
+                .address
+                .as_ref()
+                .is_some_and(|address| self.retained.iter().any(|known| known == address.as_str()))
+        };
+        sweep.owned.iter().filter(move |owned| !retained(owned))
+    }
 }
 
 /// Writes a run's end for people.
@@ -39,23 +60,28 @@ pub struct RunView<'a> {
 /// # Errors
 ///
 /// When it can't be written.
-pub fn text(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result<()> {
+pub fn text(
+    out: &mut dyn Write,
+    view: &ReportView<'_>,
+    hints: Hints<'_>,
+    style: Style,
+) -> io::Result<()> {
     headline(out, view, style)?;
     times(out, view.report)?;
-    failures(out, view, style)?;
+    failures(out, view, hints, style)?;
     skipped(out, view.report, style)?;
-    left(out, view, style)?;
+    left(out, view, hints, style)?;
     if let Some(sweep) = view.sweep {
         proof(out, sweep, view, style)?;
     }
     Ok(())
 }
 
-fn headline(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result<()> {
-    let name = style.paint(Tone::Strong, &view.scope.name());
+fn headline(out: &mut dyn Write, view: &ReportView<'_>, style: Style) -> io::Result<()> {
+    let name = style.paint(Tone::Strong, view.name);
     let report = view.report;
     let done = match report.outcome {
-        Outcome::Completed => done_as_planned(view.planned),
+        Outcome::Completed => done_as_planned(&view.planned),
         Outcome::Failed | Outcome::Interrupted => format!(
             "{} done, {} failed, {} not begun because of them, {} left",
             count(report.done, "step"),
@@ -64,13 +90,12 @@ fn headline(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result
             report.left.len()
         ),
     };
-    let (tone, word) = match (view.kind, report.outcome) {
-        (RunKind::Deploy, Outcome::Completed) => (Tone::Added, "is deployed"),
-        (RunKind::Destroy, Outcome::Completed) => (Tone::Added, "is destroyed"),
-        (RunKind::Deploy, Outcome::Failed) => (Tone::Removed, "is not all deployed"),
-        (RunKind::Destroy, Outcome::Failed) => (Tone::Removed, "is not all destroyed"),
-        (RunKind::Deploy, Outcome::Interrupted) => (Tone::Changed, "was interrupted"),
-        (RunKind::Destroy, Outcome::Interrupted) => (Tone::Changed, "was interrupted"),
+    let (tone, word) = match (view.destroy, report.outcome) {
+        (false, Outcome::Completed) => (Tone::Added, "is deployed"),
+        (true, Outcome::Completed) => (Tone::Added, "is destroyed"),
+        (false, Outcome::Failed) => (Tone::Removed, "is not all deployed"),
+        (true, Outcome::Failed) => (Tone::Removed, "is not all destroyed"),
+        (_, Outcome::Interrupted) => (Tone::Changed, "was interrupted"),
     };
     writeln!(out, "{name} {}: {done}", style.paint(tone, word))
 }
@@ -124,7 +149,12 @@ fn times(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     writeln!(out, "{line}.")
 }
 
-fn failures(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result<()> {
+fn failures(
+    out: &mut dyn Write,
+    view: &ReportView<'_>,
+    hints: Hints<'_>,
+    style: Style,
+) -> io::Result<()> {
     if view.report.failed.is_empty() {
         return Ok(());
     }
@@ -143,7 +173,7 @@ fn failures(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result
         for line in terminal::wrapped(&terminal::printable(&failure.error.to_string()), width) {
             writeln!(out, "    {line}")?;
         }
-        let next = next_step(failure, view.kind, view.hints);
+        let next = next_step(failure, view.verb(), hints);
         for (index, line) in terminal::wrapped(&next, width - 2).iter().enumerate() {
             let mark = if index == 0 { "→" } else { " " };
             writeln!(
@@ -157,8 +187,8 @@ fn failures(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result
 }
 
 /// What to do about a failure, by what AWS's error means.
-pub fn next_step(failure: &Failure, kind: RunKind, hints: Hints<'_>) -> String {
-    let again = hints.command(kind.name());
+pub fn next_step(failure: &Failure, verb: &str, hints: Hints<'_>) -> String {
+    let again = hints.command(verb);
     let ProviderError { class, code, .. } = &failure.error;
     let quota = ["LimitExceeded", "QuotaExceeded"];
     if quota.iter().any(|part| code.contains(part)) {
@@ -250,11 +280,16 @@ fn listed(addresses: &[&Address]) -> String {
     text
 }
 
-fn left(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result<()> {
+fn left(
+    out: &mut dyn Write,
+    view: &ReportView<'_>,
+    hints: Hints<'_>,
+    style: Style,
+) -> io::Result<()> {
     if view.report.outcome == Outcome::Completed {
         return Ok(());
     }
-    let again = view.hints.command(view.kind.name());
+    let again = hints.command(view.verb());
     let left: Vec<&Address> = view.report.left.iter().collect();
     writeln!(out)?;
     let mut note = String::new();
@@ -274,33 +309,19 @@ fn left(out: &mut dyn Write, view: &RunView<'_>, style: Style) -> io::Result<()>
     Ok(())
 }
 
-/// What carries the scope's owner tags although nobody knows of it.
-pub fn unknown<'s>(sweep: &'s Sweep, staying: &[&Address]) -> Vec<&'s Owned> {
-    sweep
-        .owned
-        .iter()
-        .filter(|owned| {
-            !owned
-                .address
-                .as_ref()
-                .is_some_and(|address| staying.contains(&address))
-        })
-        .collect()
-}
-
-/// Whether nothing is left that should not be.
-pub fn is_clean(sweep: &Sweep, staying: &[&Address]) -> bool {
-    sweep.leftovers.is_empty() && unknown(sweep, staying).is_empty()
-}
-
-fn proof(out: &mut dyn Write, sweep: &Sweep, view: &RunView<'_>, style: Style) -> io::Result<()> {
+fn proof(
+    out: &mut dyn Write,
+    sweep: &Sweep,
+    view: &ReportView<'_>,
+    style: Style,
+) -> io::Result<()> {
     writeln!(out)?;
     let asked = format!(
         "AWS was asked once more for {} and for everything with the owner tags of {}",
         count(sweep.checked, "deleted resource"),
-        view.scope.name()
+        view.name
     );
-    let (tone, verdict) = if is_clean(sweep, view.staying) {
+    let (tone, verdict) = if view.is_clean() {
         (Tone::Added, "nothing is left over")
     } else {
         (Tone::Removed, "something is left over")
@@ -317,7 +338,7 @@ fn proof(out: &mut dyn Write, sweep: &Sweep, view: &RunView<'_>, style: Style) -
             (Tone::Plain, leftover.identifier.to_string()),
         ]);
     }
-    for owned in unknown(sweep, view.staying) {
+    for owned in view.unknown(sweep) {
         let address = owned.address.as_ref().map(ToString::to_string);
         table.row([
             (Tone::Removed, "unknown".to_owned()),
@@ -334,10 +355,10 @@ fn proof(out: &mut dyn Write, sweep: &Sweep, view: &RunView<'_>, style: Style) -
             (Tone::Plain, pending.identifier.to_string()),
         ]);
     }
-    for address in view.staying {
+    for address in view.retained {
         table.row([
             (Tone::Changed, "stays".to_owned()),
-            (Tone::Plain, address.to_string()),
+            (Tone::Plain, address.clone()),
             (Tone::Dim, "by the spec's lifecycle".to_owned()),
         ]);
     }
@@ -360,40 +381,32 @@ fn proof(out: &mut dyn Write, sweep: &Sweep, view: &RunView<'_>, style: Style) -
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
-    scope: &'a Scope,
-    kind: RunKind,
-    summary: &'a Summary,
+    name: &'a str,
+    destroy: bool,
+    summary: Summary,
     #[serde(flatten)]
     report: &'a Report,
-    next_steps: BTreeMap<&'a Address, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sweep: Option<&'a Sweep>,
-    staying: &'a [&'a Address],
+    retained: &'a [String],
 }
 
-/// Writes a run's end as JSON: `{scope, kind, summary, outcome, done, failed, skipped, left, wallSeconds,
-/// modelledSeconds, criticalPathSeconds, nextSteps, sweep, staying}`.
+/// Writes a run's end as JSON: `{name, destroy, summary, outcome, done, failed: [{address, operation, error}],
+/// skipped: [{address, because}], left, wallSeconds, modelledSeconds, criticalPathSeconds, sweep, retained}`.
 ///
 /// # Errors
 ///
 /// When it can't be written.
-pub fn json(out: &mut dyn Write, view: &RunView<'_>) -> io::Result<()> {
-    let next_steps = view
-        .report
-        .failed
-        .iter()
-        .map(|failure| (&failure.address, next_step(failure, view.kind, view.hints)))
-        .collect();
+pub fn json(out: &mut dyn Write, view: &ReportView<'_>) -> io::Result<()> {
     terminal::write_json(
         out,
         &Document {
-            scope: view.scope,
-            kind: view.kind,
+            name: view.name,
+            destroy: view.destroy,
             summary: view.planned,
             report: view.report,
-            next_steps,
             sweep: view.sweep,
-            staying: view.staying,
+            retained: view.retained,
         },
     )
 }
@@ -421,7 +434,7 @@ pub fn unsettled(out: &mut dyn Write, failures: &[Failure], style: Style) -> io:
 mod tests {
     use super::*;
     use crate::args::TargetName;
-    use crate::render::fixtures::{address, scope, text as rendered, type_name};
+    use crate::render::fixtures::{address, text as rendered, type_name};
     use engine::{Leftover, Skipped};
 
     const HINTS: Hints<'_> = Hints {
@@ -454,8 +467,8 @@ mod tests {
         }
     }
 
-    fn shown(view: &RunView<'_>) -> String {
-        rendered(|out| text(out, view, Style::PLAIN))
+    fn shown(view: &ReportView<'_>) -> String {
+        rendered(|out| text(out, view, HINTS, Style::PLAIN))
     }
 
     #[test]
@@ -464,14 +477,13 @@ mod tests {
             create: 104,
             ..Summary::default()
         };
-        let view = RunView {
-            scope: &scope(),
-            kind: RunKind::Deploy,
-            planned: &planned,
+        let view = ReportView {
+            name: "shop-prod",
+            destroy: false,
+            planned,
             report: &report(Outcome::Completed),
             sweep: None,
-            staying: &[],
-            hints: HINTS,
+            retained: &[],
         };
         insta::assert_snapshot!(shown(&view), @r"
         shop-prod is deployed: 104 created
@@ -505,14 +517,13 @@ mod tests {
             skip("karpenter/rule", "karpenter/queue-policy"),
         ];
         failed.left = vec![address("redis/group")];
-        let view = RunView {
-            scope: &scope(),
-            kind: RunKind::Deploy,
-            planned: &Summary::default(),
+        let view = ReportView {
+            name: "shop-prod",
+            destroy: false,
+            planned: Summary::default(),
             report: &failed,
             sweep: None,
-            staying: &[],
-            hints: HINTS,
+            retained: &[],
         };
         insta::assert_snapshot!(shown(&view), @r"
         shop-prod is not all deployed: 104 steps done, 2 failed, 2 not begun because of them, 1 left
@@ -558,28 +569,34 @@ mod tests {
             forget: 1,
             ..Summary::default()
         };
-        let scope = scope();
         let report = Report {
             modelled_seconds: None,
             ..report(Outcome::Completed)
         };
-        let staying = [&bucket];
-        let view = RunView {
-            scope: &scope,
-            kind: RunKind::Destroy,
-            planned: &planned,
+        let retained = [bucket.to_string()];
+        let view = ReportView {
+            name: "shop-prod",
+            destroy: true,
+            planned,
             report: &report,
             sweep: None,
-            staying: &staying,
-            hints: HINTS,
+            retained: &retained,
         };
         let shown = |sweep: &Sweep| {
-            shown(&RunView {
+            shown(&ReportView {
                 sweep: Some(sweep),
                 ..view
             })
         };
-        assert!(is_clean(&sweep, &staying));
+        let is_clean = |sweep: &Sweep, retained| {
+            ReportView {
+                sweep: Some(sweep),
+                retained,
+                ..view
+            }
+            .is_clean()
+        };
+        assert!(is_clean(&sweep, &retained));
         insta::assert_snapshot!(shown(&sweep), @r"
         shop-prod is destroyed: 103 deleted, 1 forgotten
         It took 21 s here, where nothing is waited for. The longest chain takes 21 min.
@@ -595,7 +612,7 @@ mod tests {
             "AWS::EC2::NetworkInterface",
             "eni-1",
         ));
-        assert!(!is_clean(&sweep, &staying));
+        assert!(!is_clean(&sweep, &retained));
         let text = shown(&sweep);
         assert!(
             text.contains("something is left over") && text.contains("eni-1"),
@@ -615,9 +632,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_error_has_a_next_step_of_its_own() {
-        let step = |class, code: &str| {
-            next_step(&failure("a/b", class, code, ""), RunKind::Destroy, HINTS)
-        };
+        let step =
+            |class, code: &str| next_step(&failure("a/b", class, code, ""), "destroy", HINTS);
         assert!(step(ErrorClass::Denied, "AccessDenied").contains("iam-policy -e prod"));
         assert!(
             step(ErrorClass::AlreadyExists, "AlreadyExists").contains("a/b: { existing: <id> }")
@@ -627,22 +643,21 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_report_and_the_next_steps() {
+    fn json_has_the_documented_keys() {
         let mut failed = report(Outcome::Failed);
         failed.failed = vec![failure("a/b", ErrorClass::Denied, "AccessDenied", "no")];
-        let view = RunView {
-            scope: &scope(),
-            kind: RunKind::Deploy,
-            planned: &Summary::default(),
+        let view = ReportView {
+            name: "shop-prod",
+            destroy: false,
+            planned: Summary::default(),
             report: &failed,
             sweep: None,
-            staying: &[],
-            hints: HINTS,
+            retained: &[],
         };
         let document: serde_json::Value =
             serde_json::from_str(&rendered(|out| json(out, &view))).unwrap();
         assert_eq!(document["outcome"], "failed");
         assert_eq!(document["failed"][0]["error"]["code"], "AccessDenied");
-        assert!(document["nextSteps"]["a/b"].is_string());
+        assert_eq!(document["wallSeconds"], 21.4);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
 /// # Errors
 ///
 /// When it can't be written.
-pub fn list_text(out: &mut dyn Write, state: &State, style: Style) -> io::Result<()> {
+pub fn list(out: &mut dyn Write, state: &State, style: Style) -> io::Result<()> {
     let mut table = Table::new(&["ADDRESS", "TYPE", "ID", ""]);
     for (address, resource) in &state.resources {
         let remark = match &resource.lifecycle {
@@ -90,7 +90,7 @@ pub fn list_json(out: &mut dyn Write, state: &State) -> io::Result<()> {
 /// # Errors
 ///
 /// When it can't be written.
-pub fn show_text(
+pub fn show(
     out: &mut dyn Write,
     address: &Address,
     resource: &ResourceState,
@@ -168,31 +168,21 @@ pub fn show_json(
     terminal::write_json(out, &Shown { address, resource })
 }
 
-/// Writes the states that can be returned to, newest first, for people. `now` is the serial of the state as it is.
+/// Writes the states that can be returned to, newest first, for people.
 ///
 /// # Errors
 ///
 /// When it can't be written.
-pub fn history_text(
-    out: &mut dyn Write,
-    history: &[HistoryEntry],
-    now: Option<Serial>,
-    style: Style,
-) -> io::Result<()> {
+pub fn history(out: &mut dyn Write, history: &[HistoryEntry], style: Style) -> io::Result<()> {
     if history.is_empty() {
         return writeln!(out, "No state was kept yet: the first deploy keeps one.");
     }
     let mut table = Table::new(&["SERIAL", "KEPT", "AFTER"]);
     for entry in history {
-        let (tone, remark) = if Some(entry.serial) == now {
-            (Tone::Strong, " (as it is now)")
-        } else {
-            (Tone::Plain, "")
-        };
         table.row([
-            (tone, entry.serial.to_string()),
+            (Tone::Strong, entry.serial.to_string()),
             (Tone::Dim, moment(entry.at)),
-            (Tone::Plain, format!("{}{remark}", entry.reason)),
+            (Tone::Plain, entry.reason.clone()),
         ]);
     }
     table.write(out, style)
@@ -200,22 +190,16 @@ pub fn history_text(
 
 #[derive(Serialize)]
 struct History<'a> {
-    serial: Option<Serial>,
     history: &'a [HistoryEntry],
 }
 
-/// Writes the states that can be returned to as JSON: `{serial, history: [{serial, at, reason}]}`.
+/// Writes the states that can be returned to as JSON: `{history: [{serial, at, reason}]}`.
 ///
 /// # Errors
 ///
 /// When it can't be written.
-pub fn history_json(
-    out: &mut dyn Write,
-    history: &[HistoryEntry],
-    now: Option<Serial>,
-) -> io::Result<()> {
-    let serial = now;
-    terminal::write_json(out, &History { serial, history })
+pub fn history_json(out: &mut dyn Write, history: &[HistoryEntry]) -> io::Result<()> {
+    terminal::write_json(out, &History { history })
 }
 
 #[cfg(test)]
@@ -244,7 +228,7 @@ mod tests {
 
     #[test]
     fn one_resource_is_shown_with_its_secrets_as_references() {
-        insta::assert_snapshot!(text(|out| show_text(out, &address("rabbitmq/broker"), &broker(), Style::PLAIN)), @r#"
+        insta::assert_snapshot!(text(|out| show(out, &address("rabbitmq/broker"), &broker(), Style::PLAIN)), @r#"
         rabbitmq/broker
           type       AWS::AmazonMQ::Broker
           id         b-1234
@@ -276,7 +260,7 @@ mod tests {
             ]),
             ..State::default()
         };
-        let shown = text(|out| list_text(out, &state, Style::PLAIN));
+        let shown = text(|out| list(out, &state, Style::PLAIN));
         assert!(
             shown.contains("retained") && shown.contains("tainted"),
             "{shown}"
@@ -288,16 +272,16 @@ mod tests {
     }
 
     #[test]
-    fn the_history_marks_the_state_as_it_is() {
+    fn the_history_is_a_table() {
         let entry = |serial, reason: &str| HistoryEntry {
             serial: Serial(serial),
             at: "2026-11-21T06:11:07Z".parse().unwrap(),
             reason: reason.to_owned(),
         };
-        let history = [entry(412, "deploy"), entry(8, "rollback to 3")];
-        insta::assert_snapshot!(text(|out| history_text(out, &history, Some(Serial(412)), Style::PLAIN)), @r"
+        let entries = [entry(412, "deploy"), entry(8, "rollback to 3")];
+        insta::assert_snapshot!(text(|out| history(out, &entries, Style::PLAIN)), @r"
         SERIAL  KEPT                     AFTER
-        412     2026-11-21 06:11:07 UTC  deploy (as it is now)
+        412     2026-11-21 06:11:07 UTC  deploy
         8       2026-11-21 06:11:07 UTC  rollback to 3
         ");
     }

@@ -122,6 +122,7 @@ fn look(status: ResourceStatus) -> (&'static str, Tone) {
         ResourceStatus::Updating => ("updating", Tone::Changed),
         ResourceStatus::Deleting => ("deleting", Tone::Changed),
         ResourceStatus::Tainted => ("tainted", Tone::Removed),
+        ResourceStatus::Gone => ("gone from AWS", Tone::Removed),
         ResourceStatus::NotDeployed => ("not deployed", Tone::Dim),
         ResourceStatus::Unwanted => ("unwanted", Tone::Changed),
     }
