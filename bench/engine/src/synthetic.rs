@@ -22,7 +22,7 @@ pub(crate) async fn measure(
     resources: usize,
     dir: &Path,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
-    let world = dir.join("world");
+    let world = dir.join("sandbox");
     let options = sandbox::StartOptions {
         port: Some(0),
         time_scale: Some(sandbox::TimeScale::Max),
@@ -312,7 +312,7 @@ fn role_or_subnet(
     _: &str,
     number: usize,
 ) -> Result<(), Box<dyn Error>> {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let properties = value!({
             "CidrBlock": format!("10.0.{}.0/24", number / 2),
             "VpcId": Value::attribute(vpc, "VpcId")
