@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod progress;
 pub mod render;
 pub mod terminal;

@@ -382,29 +382,35 @@ fn proof(
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     name: &'a str,
-    destroy: bool,
+    kind: &'static str,
     summary: Summary,
     #[serde(flatten)]
     report: &'a Report,
+    next_steps: BTreeMap<&'a Address, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sweep: Option<&'a Sweep>,
     retained: &'a [String],
 }
 
-/// Writes a run's end as JSON: `{name, destroy, summary, outcome, done, failed: [{address, operation, error}],
-/// skipped: [{address, because}], left, wallSeconds, modelledSeconds, criticalPathSeconds, sweep, retained}`.
+/// Writes a run's end as JSON: `{name, kind, summary, outcome, done, failed: [{address, operation, error}],
+/// skipped: [{address, because}], left, nextSteps: {address: text}, wallSeconds, modelledSeconds, criticalPathSeconds, sweep, retained}`.
 ///
 /// # Errors
 ///
 /// When it can't be written.
-pub fn json(out: &mut dyn Write, view: &ReportView<'_>) -> io::Result<()> {
+pub fn json(out: &mut dyn Write, view: &ReportView<'_>, hints: Hints<'_>) -> io::Result<()> {
+    let failed = view.report.failed.iter();
+    let next_steps = failed
+        .map(|failure| (&failure.address, next_step(failure, view.verb(), hints)))
+        .collect();
     terminal::write_json(
         out,
         &Document {
             name: view.name,
-            destroy: view.destroy,
+            kind: view.verb(),
             summary: view.planned,
             report: view.report,
+            next_steps,
             sweep: view.sweep,
             retained: view.retained,
         },
@@ -655,9 +661,11 @@ mod tests {
             retained: &[],
         };
         let document: serde_json::Value =
-            serde_json::from_str(&rendered(|out| json(out, &view))).unwrap();
+            serde_json::from_str(&rendered(|out| json(out, &view, HINTS))).unwrap();
         assert_eq!(document["outcome"], "failed");
         assert_eq!(document["failed"][0]["error"]["code"], "AccessDenied");
+        assert_eq!(document["kind"], "deploy");
         assert_eq!(document["wallSeconds"], 21.4);
+        assert!(document["nextSteps"]["a/b"].is_string());
     }
 }
