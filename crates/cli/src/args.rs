@@ -211,8 +211,9 @@ pub enum PlanOutput {
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct InitArgs {
     /// The folder to write; made if it is not there
+    // Not called `directory`: clap takes that for the global option of the name.
     #[arg(value_name = "DIR", default_value = ".")]
-    pub directory: PathBuf,
+    pub folder: PathBuf,
     /// What to begin with
     #[arg(long, value_enum, value_name = "PRESET")]
     pub preset: PresetName,

@@ -1,0 +1,255 @@
+//! `deploy`, `destroy`, `bootstrap`: what changes something. Each shows its plan first and asks.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use catalog::ids::EnvironmentName;
+use engine::{Observer, Outcome, Settings, Stop};
+use operations::{Planned, SHARED, Session, Target, Wanted};
+use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceArgs};
+use seaworthy_cli::render::plan::{Detail, PlanView};
+use seaworthy_cli::render::{self, Hints, report};
+use seaworthy_cli::terminal::Terminal;
+use tokio::sync::watch;
+
+use super::lines as progress;
+use super::lines::Progress;
+use super::{confirmed, print_json, say};
+use crate::ended::{Ending, Failure};
+use crate::surroundings::Surroundings;
+
+/// What is to be done, whichever command asked for it.
+struct Request<'a> {
+    environment: EnvironmentName,
+    destroy: bool,
+    plan: Option<&'a Path>,
+    confirm: Option<&'a str>,
+    yes: bool,
+    refresh: bool,
+    pace: PaceArgs,
+    output: Output,
+}
+
+pub(crate) async fn deploy(surroundings: &Surroundings, terminal: &Terminal, args: &DeployArgs) -> Result<Ending, Failure> {
+    let request = Request {
+        environment: args.environment.environment.clone(),
+        destroy: false,
+        plan: args.plan.as_deref(),
+        confirm: None,
+        yes: args.yes,
+        refresh: args.refresh,
+        pace: args.pace,
+        output: args.output.output,
+    };
+    not_shared(&request.environment, "bootstrap")?;
+    carry_out(surroundings, terminal, &request).await
+}
+
+pub(crate) async fn destroy(surroundings: &Surroundings, terminal: &Terminal, args: &DestroyArgs) -> Result<Ending, Failure> {
+    let request = Request {
+        environment: args.environment.environment.clone(),
+        destroy: true,
+        plan: None,
+        confirm: args.confirm.as_deref(),
+        yes: args.yes,
+        refresh: false,
+        pace: args.pace,
+        output: args.output.output,
+    };
+    not_shared(&request.environment, "bootstrap --destroy")?;
+    carry_out(surroundings, terminal, &request).await
+}
+
+pub(crate) async fn bootstrap(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &BootstrapArgs,
+) -> Result<Ending, Failure> {
+    let environment = EnvironmentName::new(SHARED).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let request = Request {
+        environment,
+        destroy: args.destroy,
+        plan: None,
+        confirm: args.confirm.as_deref(),
+        yes: args.yes,
+        refresh: args.refresh,
+        pace: args.pace,
+        output: args.output.output,
+    };
+    carry_out(surroundings, terminal, &request).await
+}
+
+fn not_shared(environment: &EnvironmentName, command: &str) -> Result<(), Failure> {
+    match environment.as_str() {
+        SHARED => Err(Failure::Wrong(format!("what environments share is made by `seaworthy {command}`"))),
+        _ => Ok(()),
+    }
+}
+
+async fn carry_out(surroundings: &Surroundings, terminal: &Terminal, request: &Request<'_>) -> Result<Ending, Failure> {
+    let folder = surroundings.folder()?;
+    let wanted = surroundings.wanted(&folder, &request.environment)?;
+    if request.destroy {
+        operations::check_confirmation(&wanted, request.confirm)?;
+    }
+    let kept = request.plan.map(operations::read_plan).transpose()?;
+    let target = surroundings.target(&wanted.platform.region)?;
+    let progress = Progress::new(progress::Options {
+        stream: terminal.stderr,
+        pace: target.pace,
+        destroy: request.destroy,
+    });
+    let notices = progress.sender();
+    let observer: Observer = Arc::new(move |notice| notices.send(notice));
+    let settings = settings(&request.pace, &target);
+    let (stop, stopped) = watch::channel(Stop::No);
+    let session = Session::open(&folder, &wanted, &target, settings, observer).await?;
+    tokio::spawn(interrupts(stop, progress.sender()));
+    let work = Work { surroundings, terminal, request, wanted: &wanted, target: &target, session: &session, progress, stopped };
+    let result = work.run(kept).await;
+    // The lease is given back and the history kept, whatever became of the run.
+    let closed = session.close().await;
+    let ending = result?;
+    closed?;
+    Ok(ending)
+}
+
+fn settings(pace: &PaceArgs, target: &Target) -> Settings {
+    let default = Settings { pace: target.pace, ..Settings::default() };
+    Settings {
+        operations: pace.concurrency.unwrap_or(default.operations),
+        rate: pace.rate.unwrap_or(default.rate),
+        calls: pace.rate.map_or(default.calls, |rate| (rate.ceil() as usize).clamp(1, 256)),
+        ..default
+    }
+}
+
+struct Work<'a> {
+    surroundings: &'a Surroundings,
+    terminal: &'a Terminal,
+    request: &'a Request<'a>,
+    wanted: &'a Wanted,
+    target: &'a Target,
+    session: &'a Session<'a>,
+    progress: Progress,
+    stopped: watch::Receiver<Stop>,
+}
+
+impl Work<'_> {
+    async fn run(mut self, kept: Option<graph::Plan>) -> Result<Ending, Failure> {
+        let unsettled = self.session.unsettled();
+        if unsettled > 0 {
+            self.tell(&format!("An earlier run has left {unsettled} operations open; finding out what became of them.\n"))?;
+            let failures = self.session.settle(self.stopped.clone()).await?;
+            report::unsettled(&mut io::stderr(), &failures, self.terminal.stderr.style)?;
+            if *self.stopped.borrow() > Stop::No {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        let planned = match kept {
+            Some(plan) => {
+                self.session.check(&plan)?;
+                Planned { plan, ..self.session.plan(false, self.request.destroy).await? }
+            }
+            None => self.session.plan(self.request.refresh, self.request.destroy).await?,
+        };
+        if self.session.is_settled(&planned.plan) {
+            return self.nothing_to_do(&planned);
+        }
+        if self.request.output == Output::Text {
+            let view = PlanView {
+                plan: &planned.plan,
+                overrides: &self.wanted.overrides,
+                warnings: &self.wanted.warnings,
+                critical_path_seconds: planned.critical_path_seconds,
+                unsettled: planned.unsettled,
+            };
+            render::plan::text(&mut io::stdout(), &view, Detail::Changes, self.terminal.stdout.style)?;
+        }
+        let question = match self.request.destroy {
+            true => format!("Destroy {}?", self.wanted.scope().name()),
+            false => format!("Deploy this to {}?", self.target.kind.name()),
+        };
+        if !confirmed(self.terminal, &question, self.request.yes)? {
+            self.tell("Nothing was changed.\n")?;
+            return Ok(Ending::Refused);
+        }
+        let before = self.session.state();
+        self.progress.start(&planned.plan, planned.critical_path_seconds);
+        let result = self.session.apply(&planned.plan, self.stopped.clone()).await;
+        self.progress.finish();
+        let done = result?;
+        let sweep = match self.request.destroy && done.outcome == Outcome::Completed {
+            true => Some(self.session.sweep(&before).await?),
+            false => None,
+        };
+        let retained: Vec<String> = match self.request.destroy {
+            true => operations::staying(&before).into_iter().map(ToString::to_string).collect(),
+            false => Vec::new(),
+        };
+        let view = report::ReportView {
+            name: &self.wanted.scope().name(),
+            destroy: self.request.destroy,
+            planned: planned.plan.summary,
+            report: &done,
+            sweep: sweep.as_ref(),
+            retained: &retained,
+        };
+        match self.request.output {
+            Output::Json => report::json(&mut io::stdout(), &view)?,
+            Output::Text => report::text(&mut io::stdout(), &view, self.hints(), self.terminal.stdout.style)?,
+        }
+        let clean = sweep.is_none_or(|sweep| sweep.leftovers.is_empty());
+        Ok(match done.outcome {
+            Outcome::Completed if !clean => Ending::Failed,
+            Outcome::Completed => Ending::Done,
+            Outcome::Failed => Ending::Failed,
+            Outcome::Interrupted => Ending::Interrupted,
+        })
+    }
+
+    fn nothing_to_do(&self, planned: &Planned) -> Result<Ending, Failure> {
+        if self.request.output == Output::Json {
+            print_json(&serde_json::json!({ "outcome": "completed", "done": 0, "failed": [], "skipped": [], "left": [] }))?;
+            return Ok(Ending::Done);
+        }
+        let name = self.wanted.scope().name();
+        let text = match (self.request.destroy, planned.plan.summary.unchanged) {
+            (true, _) => format!("Nothing to do: there is nothing of {name}.\n"),
+            (false, 1) => format!("Nothing to do: the one resource of {name} is as the spec wants it.\n"),
+            (false, many) => format!("Nothing to do: all {many} resources of {name} are as the spec wants them.\n"),
+        };
+        super::print(&text)?;
+        Ok(Ending::Done)
+    }
+
+    fn hints(&self) -> Hints<'_> {
+        Hints { environment: self.request.environment.as_str(), target: self.surroundings.global.target }
+    }
+
+    fn tell(&self, text: &str) -> Result<(), Failure> {
+        say(text)
+    }
+}
+
+/// Ctrl-C once: nothing new is begun. Twice: stop now. A request to end (SIGTERM) is as good as the first.
+async fn interrupts(stop: watch::Sender<Stop>, progress: progress::Sender) {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return,
+    };
+    loop {
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => {
+                if pressed.is_err() {
+                    return;
+                }
+            }
+            _ = terminate.recv() => {}
+        }
+        let next = if *stop.borrow() == Stop::No { Stop::Drain } else { Stop::Now };
+        progress.interrupted(next);
+        stop.send_replace(next);
+    }
+}

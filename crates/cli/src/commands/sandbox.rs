@@ -1,0 +1,140 @@
+//! `sandbox …`: the embedded AWS as a process.
+
+use std::fmt::Write as _;
+
+use sandbox::process::{self, UNSET_VARIABLES};
+use sandbox::{Faults, ServeOptions, Settings, StartOptions, Status, TimeScale};
+use seaworthy_cli::args::{EnvShell, Output, SandboxCommand, SandboxStartArgs};
+use seaworthy_cli::terminal::Terminal;
+use serde_json::json;
+
+use super::{confirmed, print, print_json};
+use crate::ended::{Ending, Failure};
+use crate::surroundings::Surroundings;
+
+pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, command: &SandboxCommand) -> Result<Ending, Failure> {
+    let folder = surroundings.sandbox_folder();
+    match command {
+        SandboxCommand::Start(args) => {
+            let endpoint = process::start(&folder, &start_options(surroundings, args)?)?;
+            let verb = if endpoint.started { "started" } else { "runs already" };
+            print(&format!("The sandbox {verb}: {}\n", described(&endpoint.status)))?;
+        }
+        SandboxCommand::Stop => match process::stop(&folder)? {
+            true => print("The sandbox is stopped. Its world stays on disk, and its clock stands still.\n")?,
+            false => print("The sandbox does not run.\n")?,
+        },
+        SandboxCommand::Status(args) => {
+            let status = process::status(&folder)?;
+            match args.output.output {
+                Output::Json => print_json(&status_json(status.as_ref())?)?,
+                Output::Text => print(&status_text(status.as_ref()))?,
+            }
+        }
+        SandboxCommand::Env(args) => {
+            let variables = process::env(&folder)?;
+            let mut text = String::new();
+            for (name, value) in &variables {
+                let _ = match args.shell {
+                    EnvShell::Sh => writeln!(text, "export {name}='{value}'"),
+                    EnvShell::Fish => writeln!(text, "set -gx {name} '{value}'"),
+                };
+            }
+            for name in UNSET_VARIABLES {
+                let _ = match args.shell {
+                    EnvShell::Sh => writeln!(text, "unset {name}"),
+                    EnvShell::Fish => writeln!(text, "set -e {name}"),
+                };
+            }
+            print(&text)?;
+        }
+        SandboxCommand::Reset(args) => {
+            if !confirmed(terminal, "Empty the sandbox's world?", args.yes)? {
+                return Ok(Ending::Refused);
+            }
+            process::reset(&folder)?;
+            print("The sandbox's world is empty.\n")?;
+        }
+        SandboxCommand::Faults(args) => {
+            let faults = match &args.file {
+                Some(file) => Faults::load(file)?,
+                None => Faults::default(),
+            };
+            process::set_faults(&folder, &faults)?;
+            print(&match faults.rules.len() {
+                0 => "No faults are on order.\n".to_owned(),
+                1 => "One fault is on order.\n".to_owned(),
+                more => format!("{more} faults are on order.\n"),
+            })?;
+        }
+        SandboxCommand::World => print_json(&process::world(&folder)?)?,
+        SandboxCommand::Serve(args) => {
+            let mut options = ServeOptions::load(&folder)?;
+            options.dir = folder;
+            options.port = args.port.or(options.port);
+            options.time_scale = args.time_scale.map_or(options.time_scale, time_scale);
+            sandbox::serve(options).await?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn start_options(surroundings: &Surroundings, args: &SandboxStartArgs) -> Result<StartOptions, Failure> {
+    // The region of the platform that we are in, for a world that is made now.
+    let region = args.region.as_ref().map(ToString::to_string);
+    let settings = args.no_external_dns.then(|| Settings { external_dns: false, ..Settings::default() });
+    let region = match (region, process::exists(&surroundings.sandbox_folder())) {
+        (Some(region), _) => Some(region),
+        (None, true) => None,
+        (None, false) => spec_region(surroundings),
+    };
+    Ok(StartOptions {
+        port: args.port,
+        time_scale: args.time_scale.map(time_scale),
+        region,
+        settings,
+        faults: args.faults.as_deref().map(Faults::load).transpose()?,
+        ..StartOptions::default()
+    })
+}
+
+/// The region of the platform that we are in, if we are in one that is valid.
+fn spec_region(surroundings: &Surroundings) -> Option<String> {
+    let folder = surroundings.folder().ok()?;
+    let environment = folder.environments().ok()?.into_iter().next()?;
+    Some(surroundings.wanted(&folder, &environment).ok()?.platform.region.to_string())
+}
+
+fn time_scale(scale: f64) -> TimeScale {
+    if scale.is_infinite() { TimeScale::Max } else { TimeScale::Times(scale) }
+}
+
+fn described(status: &Status) -> String {
+    let overview = &status.overview;
+    let pace = match overview.time_scale {
+        TimeScale::Max => "nothing takes time".to_owned(),
+        TimeScale::Times(scale) => format!("{scale} modelled seconds a second"),
+    };
+    format!("http://127.0.0.1:{}, account {}, {}, {pace} (process {})", status.port, overview.account, overview.region, status.pid)
+}
+
+fn status_json(status: Option<&Status>) -> Result<serde_json::Value, Failure> {
+    let Some(status) = status else { return Ok(json!({ "running": false })) };
+    let mut document = serde_json::to_value(status)?;
+    document["running"] = json!(true);
+    document["endpoint"] = json!(format!("http://127.0.0.1:{}", status.port));
+    Ok(document)
+}
+
+fn status_text(status: Option<&Status>) -> String {
+    let Some(status) = status else {
+        return "The sandbox does not run. `seaworthy sandbox start` starts it, and so does a deploy.\n".to_owned();
+    };
+    let mut text = format!("The sandbox runs: {}\n", described(status));
+    let total: usize = status.overview.resources.values().sum();
+    let _ = writeln!(text, "{total} resources, {} operations under way", status.overview.open_operations.len());
+    for (type_name, count) in &status.overview.resources {
+        let _ = writeln!(text, "  {count:>4}  {type_name}");
+    }
+    text
+}

@@ -1,0 +1,135 @@
+//! What the process is given from outside, read once: folder, variables, date, target. Nothing below this crate reads
+//! the environment for itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use catalog::Date;
+use catalog::ids::{AccountId, EnvironmentName, Region};
+use engine::Pace;
+use operations::{PlatformFolder, Target, TargetKind, Wanted};
+use sandbox::process;
+use sandbox::{StartOptions, TimeScale};
+use seaworthy_cli::args::{GlobalArgs, TargetName};
+
+use crate::ended::Failure;
+
+/// What the process is given from outside.
+pub(crate) struct Surroundings {
+    pub(crate) global: GlobalArgs,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) today: Date,
+}
+
+impl Surroundings {
+    pub(crate) fn read(global: GlobalArgs) -> Result<Self, Failure> {
+        // A variable that is not UTF-8 is none of ours.
+        let variables: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let today = match variables.get("SEAWORTHY_TODAY") {
+            Some(text) => text
+                .parse()
+                .map_err(|_| Failure::Wrong(format!("SEAWORTHY_TODAY is `{text}`: a date such as 2026-11-21 is wanted")))?,
+            None => today()?,
+        };
+        Ok(Self { global, variables, today })
+    }
+
+    /// The platform's folder.
+    pub(crate) fn folder(&self) -> Result<PlatformFolder, Failure> {
+        let start = self.global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        Ok(PlatformFolder::find(&start)?)
+    }
+
+    /// An environment as it is wanted.
+    pub(crate) fn wanted(&self, folder: &PlatformFolder, environment: &EnvironmentName) -> Result<Wanted, Failure> {
+        Ok(Wanted::load(folder, environment, &self.variables, self.today)?)
+    }
+
+    /// Where the sandbox's world is: `SEAWORTHY_HOME`, or the user's folder for data.
+    pub(crate) fn sandbox_folder(&self) -> PathBuf {
+        let of = |name: &str| self.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = of("SEAWORTHY_HOME")
+            .or_else(|| of("XDG_DATA_HOME").map(|data| data.join("seaworthy")))
+            .or_else(|| of("HOME").map(|home| home.join(".local/share/seaworthy")))
+            .unwrap_or_else(|| std::env::temp_dir().join("seaworthy"));
+        home.join("sandbox")
+    }
+
+    /// The target as far as it is known without starting anything.
+    pub(crate) fn target_as_it_is(&self) -> Result<Target, Failure> {
+        match self.global.target {
+            TargetName::Aws => Ok(self.aws()),
+            TargetName::Sandbox => {
+                let folder = self.sandbox_folder();
+                match process::status(&folder)? {
+                    Some(status) => sandbox_target(&folder, &status),
+                    None => Ok(no_sandbox()),
+                }
+            }
+        }
+    }
+
+    /// The target, ready to be talked to: a sandbox that does not run is started. A new world plays the spec's region.
+    pub(crate) fn target(&self, region: &Region) -> Result<Target, Failure> {
+        match self.global.target {
+            TargetName::Aws => Ok(self.aws()),
+            TargetName::Sandbox => {
+                let folder = self.sandbox_folder();
+                let options = StartOptions { region: Some(region.to_string()), ..StartOptions::default() };
+                let endpoint = process::start(&folder, &options)?;
+                sandbox_target(&folder, &endpoint.status)
+            }
+        }
+    }
+
+    fn aws(&self) -> Target {
+        Target {
+            kind: TargetKind::Aws,
+            endpoint: None,
+            credentials: None,
+            profile: self.global.profile.clone(),
+            account: None,
+            region: None,
+            pace: Pace::REAL,
+        }
+    }
+}
+
+fn today() -> Result<Date, Failure> {
+    let now = jiff::Zoned::now().date();
+    now.to_string().parse().map_err(|_| Failure::Wrong(format!("this machine's clock says {now}")))
+}
+
+fn no_sandbox() -> Target {
+    Target {
+        kind: TargetKind::Sandbox,
+        endpoint: None,
+        credentials: None,
+        profile: None,
+        account: None,
+        region: None,
+        pace: Pace::REAL,
+    }
+}
+
+fn sandbox_target(folder: &Path, status: &sandbox::Status) -> Result<Target, Failure> {
+    let credentials = sandbox::Credentials::load(folder)?;
+    let overview = &status.overview;
+    Ok(Target {
+        kind: TargetKind::Sandbox,
+        endpoint: Some(format!("http://127.0.0.1:{}", status.port)),
+        credentials: Some((credentials.access_key_id, credentials.secret_access_key)),
+        profile: None,
+        account: AccountId::new(&overview.account).ok(),
+        region: Region::new(&overview.region).ok(),
+        pace: pace(overview.time_scale),
+    })
+}
+
+fn pace(scale: TimeScale) -> Pace {
+    Pace::new(match scale {
+        TimeScale::Times(scale) => scale,
+        TimeScale::Max => f64::INFINITY,
+    })
+}

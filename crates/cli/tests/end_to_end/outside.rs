@@ -1,0 +1,92 @@
+//! Somebody else's tools on the embedded AWS: boto3, with nothing but what `sandbox env` prints.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::lab::Lab;
+
+/// The Python that `make test` has put boto3 into.
+fn python() -> PathBuf {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let python = root.join("target/venv/bin/python");
+    assert!(python.exists(), "{} is missing: `make test` makes it", python.display());
+    python
+}
+
+/// Runs a script with the sandbox's variables, through a shell as a user would.
+pub fn boto3(lab: &Lab, script: &str) -> String {
+    let variables = lab.run(&["sandbox", "env"]).ok().stdout;
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{variables}\nexec \"$0\" -c \"$1\""))
+        .arg(python())
+        .arg(format!("import boto3, json\n{script}"))
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("HOME", lab.path("home"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every secret value that was generated in the sandbox.
+pub fn secrets(lab: &Lab) -> Vec<String> {
+    let script = "
+cc, sm = boto3.client('cloudcontrol'), boto3.client('secretsmanager')
+found = []
+for page in cc.get_paginator('list_resources').paginate(TypeName='AWS::SecretsManager::Secret'):
+    for secret in page['ResourceDescriptions']:
+        value = sm.get_secret_value(SecretId=secret['Identifier'])['SecretString']
+        try:
+            parsed = json.loads(value)
+            found += [v for k, v in parsed.items() if 'assword' in k or 'oken' in k] if isinstance(parsed, dict) else [value]
+        except ValueError:
+            found.append(value)
+print(json.dumps(found))
+";
+    serde_json::from_str(&boto3(lab, script)).unwrap()
+}
+
+#[test]
+fn what_is_changed_behind_our_back_is_drift_and_a_deploy_puts_it_right() {
+    let lab = Lab::running("accelerator", "max");
+    lab.deploy("dev").ok();
+    let script = "
+cc = boto3.client('cloudcontrol')
+queue = cc.list_resources(TypeName='AWS::SQS::Queue')['ResourceDescriptions'][0]['Identifier']
+patch = [{'op': 'add', 'path': '/MessageRetentionPeriod', 'value': 1209600}]
+event = cc.update_resource(TypeName='AWS::SQS::Queue', Identifier=queue, PatchDocument=json.dumps(patch))['ProgressEvent']
+cc.get_waiter('resource_request_success').wait(RequestToken=event['RequestToken'], WaiterConfig={'Delay': 1})
+print(boto3.client('sts').get_caller_identity()['Account'])
+";
+    boto3(&lab, script);
+    let drift = lab.run(&["drift", "-e", "dev", "-o", "json"]).ok().json();
+    let drifted = drift["drifted"].as_array().unwrap();
+    assert_eq!(drifted.len(), 1, "{drift}");
+    assert_eq!(drifted[0]["property"], "MessageRetentionPeriod");
+    assert_eq!(drifted[0]["actual"], 1_209_600);
+    assert!(drifted[0]["address"].as_str().unwrap().starts_with("karpenter/") && drifted[0]["expected"].is_number());
+    lab.run(&["drift", "-e", "dev", "--detailed-exitcode"]).fails(2);
+    lab.run(&["plan", "-e", "dev", "--detailed-exitcode"]).ok();
+    lab.run(&["plan", "-e", "dev", "--refresh", "--detailed-exitcode"]).fails(2);
+    lab.run(&["deploy", "-e", "dev", "--refresh", "--yes"]).ok();
+    lab.run(&["drift", "-e", "dev", "--detailed-exitcode"]).ok();
+}
+
+#[test]
+fn what_is_deleted_behind_our_back_is_made_again() {
+    let lab = Lab::running("accelerator", "max");
+    lab.deploy("dev").ok();
+    let expected = lab.world();
+    let script = "
+cc = boto3.client('cloudcontrol')
+for rule in cc.list_resources(TypeName='AWS::Events::Rule')['ResourceDescriptions']:
+    event = cc.delete_resource(TypeName='AWS::Events::Rule', Identifier=rule['Identifier'])['ProgressEvent']
+    cc.get_waiter('resource_request_success').wait(RequestToken=event['RequestToken'], WaiterConfig={'Delay': 1})
+";
+    boto3(&lab, script);
+    lab.run(&["drift", "-e", "dev", "--detailed-exitcode"]).fails(2);
+    lab.run(&["deploy", "-e", "dev", "--refresh", "--yes"]).ok();
+    assert_eq!(lab.world(), expected);
+}
