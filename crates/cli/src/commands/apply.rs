@@ -8,13 +8,12 @@ use catalog::ids::EnvironmentName;
 use engine::{Observer, Outcome, Settings, Stop};
 use operations::{Planned, SHARED, Session, Target, Wanted};
 use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceArgs};
+use seaworthy_cli::progress::{self, Progress};
 use seaworthy_cli::render::plan::{Detail, PlanView};
 use seaworthy_cli::render::{self, Hints, report};
 use seaworthy_cli::terminal::Terminal;
 use tokio::sync::watch;
 
-use super::lines as progress;
-use super::lines::Progress;
 use super::{confirmed, print_json, say};
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;

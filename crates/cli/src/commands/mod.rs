@@ -2,7 +2,6 @@
 
 mod apply;
 mod doctor;
-mod lines;
 mod look;
 mod sandbox;
 mod spec;
