@@ -196,7 +196,7 @@ impl Work<'_> {
             retained: &retained,
         };
         match self.request.output {
-            Output::Json => report::json(&mut io::stdout(), &view)?,
+            Output::Json => report::json(&mut io::stdout(), &view, self.hints())?,
             Output::Text => report::text(&mut io::stdout(), &view, self.hints(), self.terminal.stdout.style)?,
         }
         let clean = sweep.is_none_or(|sweep| sweep.leftovers.is_empty());
