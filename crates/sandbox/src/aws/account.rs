@@ -437,6 +437,15 @@ impl Inner {
             let entry = entry_of(&self.state.world, &operation);
             self.commit(now, ended(operation, entry, at))?;
         }
+        while let Some((type_name, identifier)) = self.state.next_vanishing(now) {
+            self.commit(
+                now,
+                vec![Mutation::Remove {
+                    type_name,
+                    identifier,
+                }],
+            )?;
+        }
         while let Some(outdated) = self.state.next_outdated(now - REQUESTS_EXPIRE_AFTER) {
             let request_token = outdated.request_token.clone();
             self.commit(now, vec![Mutation::Forget { request_token }])?;
@@ -535,6 +544,9 @@ pub struct Overview {
     pub region: String,
     /// How many resources there are, by type.
     pub resources: std::collections::BTreeMap<String, usize>,
+    /// How many of them are marked for deletion and go by themselves, by type.
+    #[serde(default)]
+    pub pending_deletion: std::collections::BTreeMap<String, usize>,
     /// What runs now.
     pub open_operations: Vec<OpenOperation>,
 }
@@ -597,6 +609,7 @@ impl Account {
                     .into_iter()
                     .map(|(name, count)| (name.to_string(), count))
                     .collect(),
+                pending_deletion: session.state.pending_deletions(),
                 open_operations: open_operations.collect(),
             })
         })

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use catalog::TypeName;
 use serde::{Deserialize, Serialize};
 
 use super::ids::Ids;
@@ -22,7 +23,7 @@ pub(crate) enum Mutation {
     Put(Entry),
     /// A resource goes.
     Remove {
-        type_name: catalog::TypeName,
+        type_name: TypeName,
         identifier: String,
     },
     /// An operation begins or goes on.
@@ -67,6 +68,8 @@ pub(crate) struct State {
     /// All operations by the time at which they began.
     by_age: BTreeSet<(Moment, String)>,
     dns_changes: BTreeMap<String, f64>,
+    /// Resources that are marked for deletion, with the time at which they go.
+    vanishing: BTreeMap<(TypeName, String), f64>,
 }
 
 impl State {
@@ -79,6 +82,7 @@ impl State {
             waiting: BTreeSet::new(),
             by_age: BTreeSet::new(),
             dns_changes: BTreeMap::new(),
+            vanishing: BTreeMap::new(),
         }
     }
 
@@ -90,6 +94,11 @@ impl State {
                 ids,
             } => *self = Self::new(&account, &region, ids),
             Mutation::Put(entry) => {
+                let key = (entry.type_name.clone(), entry.identifier.clone());
+                match entry.pending_deletion() {
+                    Some(at) => self.vanishing.insert(key, at),
+                    None => self.vanishing.remove(&key),
+                };
                 self.world.insert(entry);
             }
             Mutation::Remove {
@@ -97,6 +106,7 @@ impl State {
                 identifier,
             } => {
                 self.world.remove(&type_name, &identifier);
+                self.vanishing.remove(&(type_name, identifier));
             }
             Mutation::Operation(operation) => self.put_operation(operation),
             Mutation::Forget { request_token } => self.forget(&request_token),
@@ -185,6 +195,21 @@ impl State {
         self.waiting
             .iter()
             .filter_map(|token| self.operations.get(token))
+    }
+
+    /// A resource whose deletion is due.
+    pub(crate) fn next_vanishing(&self, now: f64) -> Option<(TypeName, String)> {
+        let due = self.vanishing.iter().find(|(_, at)| **at <= now);
+        due.map(|(key, _)| key.clone())
+    }
+
+    /// How many resources of each type are marked for deletion.
+    pub(crate) fn pending_deletions(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for (type_name, _) in self.vanishing.keys() {
+            *counts.entry(type_name.to_string()).or_default() += 1;
+        }
+        counts
     }
 
     /// The oldest operation, if it is over and began before `before`.

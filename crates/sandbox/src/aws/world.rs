@@ -41,6 +41,17 @@ pub struct Entry {
     pub ready_at: f64,
 }
 
+impl Entry {
+    /// When a resource that is marked for deletion goes for good, in modelled seconds since the world began: a KMS key
+    /// (`__DeletionDate`), a secret that was deleted with a recovery window (`__DeletedAt`). The handlers of Cloud Control do not
+    /// find such a resource; the service itself still has it.
+    #[must_use]
+    pub fn pending_deletion(&self) -> Option<f64> {
+        let date = |key: &str| self.model.get(key).and_then(Value::as_f64);
+        date("__DeletionDate").or_else(|| date("__DeletedAt"))
+    }
+}
+
 /// All resources of one account in one region.
 #[derive(Debug, Clone)]
 pub struct World {

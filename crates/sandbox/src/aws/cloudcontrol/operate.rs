@@ -279,6 +279,7 @@ pub(super) fn update(account: &Account, input: &Input<'_>) -> Result<Value, Serv
         let Some(entry) = session
             .world()
             .get(schema.type_name(), &identifier)
+            .filter(|entry| entry.pending_deletion().is_none())
             .cloned()
         else {
             return Err(not_found(schema, &identifier));

@@ -29,7 +29,7 @@ pub(super) fn get(account: &Account, input: &Input<'_>) -> Result<Value, Service
         let entry = session
             .world()
             .get(schema.type_name(), &identifier)
-            .filter(|entry| is_readable(session, entry));
+            .filter(|entry| is_readable(session, entry) && entry.pending_deletion().is_none());
         entry
             .map(kinds::visible)
             .ok_or_else(|| not_found(schema, &identifier))

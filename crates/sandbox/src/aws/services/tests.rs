@@ -321,6 +321,32 @@ fn a_secrets_value_is_told_by_name_and_arn_until_it_is_deleted() {
         input.clone(),
     );
     assert_eq!(get("prod/mq")["SecretString"], "s3cret");
+    call(
+        &world,
+        secretsmanager::handle,
+        "DeleteSecret",
+        input.clone(),
+    );
+    assert_eq!(
+        world.account.overview().unwrap().pending_deletion["AWS::SecretsManager::Secret"],
+        1
+    );
+    world.clock.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(
+        refused(
+            &world,
+            secretsmanager::handle,
+            "RestoreSecret",
+            input.clone()
+        ),
+        "ResourceNotFoundException"
+    );
+
+    world.put(
+        "AWS::SecretsManager::Secret",
+        arn,
+        json!({ "Id": arn, "Name": "prod/mq", "__SecretString": "s3cret" }),
+    );
     let forced = json!({ "SecretId": "prod/mq", "ForceDeleteWithoutRecovery": true });
     call(&world, secretsmanager::handle, "DeleteSecret", forced);
     assert_eq!(
