@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -323,18 +324,32 @@ async fn answer(State(shared): State<Arc<Shared>>, request: http::Request<Body>)
     if request.path.starts_with(control::PREFIX) {
         return respond(control::answer(&shared, &request), &request_id);
     }
-    // No call waits for anything but the world's lock and one write to a file, so none has to leave this thread.
-    match route(&shared.account, &request, &request_id) {
-        Routed::Reply(reply) => {
+    // No call waits for anything but the world's lock and one write to a file, so none has to leave this thread. One that panics
+    // has changed nothing: changes are made by what is on disk already.
+    let routed = catch_unwind(AssertUnwindSafe(|| {
+        route(&shared.account, &request, &request_id)
+    }));
+    match routed {
+        Ok(Routed::Reply(reply)) => {
+            let target = request.header("x-amz-target");
             tracing::debug!(
-                target = request.header("x-amz-target"),
+                target,
                 path = request.path,
                 status = reply.status,
                 "answered"
             );
             respond(reply, &request_id)
         }
-        Routed::Stopped => std::future::pending().await,
+        Ok(Routed::Stopped) => std::future::pending().await,
+        Err(_) => {
+            let body = br#"{"__type":"ServiceInternalErrorException","Message":"The sandbox has a bug: its log tells where."}"#;
+            let reply = Reply {
+                status: 500,
+                content_type: "application/x-amz-json-1.0",
+                body: body.to_vec(),
+            };
+            respond(reply, &request_id)
+        }
     }
 }
 

@@ -100,6 +100,10 @@ impl<'a> Authorization<'a> {
         if self.scope.access_key_id != credentials.access_key_id {
             return Err(Refusal::UnknownKey);
         }
+        // A session's token with a key that is no session's.
+        if !request.header("x-amz-security-token").is_empty() {
+            return Err(Refusal::UnknownKey);
+        }
         let date = request.header("x-amz-date");
         self.verify_date(date, now)?;
         if !self.signed_headers.contains(&"host") {

@@ -11,8 +11,13 @@ use tempfile::TempDir;
 use super::{acm, budgets, route53, secretsmanager, servicequotas, tagging};
 use crate::Settings;
 use crate::aws::account::{Account, AccountOptions};
+use crate::aws::error::HandlerErrorCode;
 use crate::aws::faults::Faults;
+use crate::aws::kinds::Wait;
+use crate::aws::operation::{Ending, Fate, Operation, OperationKind, Reason, Status, Waiting};
+use crate::aws::state::Mutation;
 use crate::aws::wire::{Reply, Request, ServiceError};
+use crate::aws::world::{Entry, Phase};
 use crate::clock::{ManualClock, TimeScale};
 
 struct World {
@@ -53,6 +58,120 @@ impl World {
         });
         put.unwrap();
     }
+}
+
+/// A certificate whose creation waits for its record, for 1,000 modelled seconds at most.
+fn waiting_certificate(world: &World) {
+    let arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1";
+    let type_name = TypeName::new("AWS::CertificateManager::Certificate");
+    let records = vec![(
+        "_a.example.com".to_owned(),
+        "_b.acm-validations.aws.".to_owned(),
+    )];
+    let otherwise = Reason {
+        code: HandlerErrorCode::NotStabilized,
+        message: "too late".to_owned(),
+    };
+    let fate = Fate::Stays {
+        phase: Phase::Ready,
+        model: None,
+    };
+    let entry = Entry {
+        type_name: type_name.clone(),
+        identifier: arn.to_owned(),
+        model: json!({ "DomainName": "example.com" }),
+        created_at: 0.0,
+        phase: Phase::Creating,
+        ready_at: 1000.0,
+    };
+    let operation = Operation {
+        request_token: "request".to_owned(),
+        client_token: None,
+        fingerprint: String::new(),
+        kind: OperationKind::Create,
+        type_name,
+        identifier: Some(arn.to_owned()),
+        identifier_from: 0.0,
+        began_at: 0.0,
+        ends_at: 1000.0,
+        waits_for: Some(Waiting {
+            what: Wait::DnsRecords(records),
+            otherwise: Some(otherwise),
+        }),
+        status: Status::InProgress(Box::new(Ending {
+            failure: None,
+            fate,
+            effects: Vec::new(),
+        })),
+        since: 0.0,
+    };
+    let begun = world.account.session(|session| {
+        session.change(Mutation::Put(entry));
+        session.change(Mutation::Operation(operation));
+        Ok(())
+    });
+    begun.unwrap();
+}
+
+/// The status of the certificate and of the request that makes it.
+fn certificate(world: &World) -> (String, &'static str) {
+    let arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1";
+    let described = call(
+        world,
+        acm::handle,
+        "DescribeCertificate",
+        json!({ "CertificateArn": arn }),
+    );
+    let request = world
+        .account
+        .session(|session| Ok(session.state.operation("request").unwrap().status.as_str()));
+    (
+        described["Certificate"]["Status"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+        request.unwrap(),
+    )
+}
+
+#[test]
+fn a_certificate_is_issued_once_its_record_is_in_a_zone_and_never_without() {
+    let world = world();
+    zone(&world);
+    waiting_certificate(&world);
+    assert_eq!(
+        certificate(&world),
+        ("PENDING_VALIDATION".to_owned(), "IN_PROGRESS")
+    );
+    change(
+        &world,
+        "UPSERT",
+        "_a.example.com",
+        "CNAME",
+        "_wrong.acm-validations.aws",
+    )
+    .unwrap();
+    assert_eq!(
+        certificate(&world),
+        ("PENDING_VALIDATION".to_owned(), "IN_PROGRESS")
+    );
+    change(
+        &world,
+        "UPSERT",
+        "_A.example.com",
+        "CNAME",
+        "_b.acm-validations.aws",
+    )
+    .unwrap();
+    assert_eq!(certificate(&world), ("ISSUED".to_owned(), "SUCCESS"));
+
+    let world = self::world();
+    waiting_certificate(&world);
+    world.clock.advance(Duration::from_secs(1001));
+    assert_eq!(
+        certificate(&world),
+        ("VALIDATION_TIMED_OUT".to_owned(), "FAILED")
+    );
 }
 
 type JsonService = fn(&Account, &str, &Value) -> Option<Result<Value, ServiceError>>;
