@@ -228,7 +228,7 @@ fn apply(records: &mut BTreeMap<String, Value>, change: &Change, apex: &str) -> 
                     change.named()
                 ));
             };
-            if present != record {
+            if !is_same(present, record) {
                 return Err(format!(
                     "Tried to delete resource record set {} but the values provided do not match the current values",
                     change.named()
@@ -263,6 +263,20 @@ fn apply(records: &mut BTreeMap<String, Value>, change: &Change, apex: &str) -> 
         }
     }
     Ok(())
+}
+
+/// Whether two record sets are the same but for what the rules keep in one for themselves.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let public = |record: &Value| -> Vec<(String, Value)> {
+        let members = record.as_object().into_iter().flatten();
+        let public = members.filter(|(name, _)| !name.starts_with("__"));
+        let mut public: Vec<_> = public
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        public.sort_by(|(one, _), (other, _)| one.cmp(other));
+        public
+    };
+    public(one) == public(other)
 }
 
 fn read_changes(text: &str, zone_id: &str) -> Result<Vec<Change>, ServiceError> {
