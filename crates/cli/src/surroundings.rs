@@ -46,6 +46,18 @@ impl Surroundings {
         Ok(Wanted::load(folder, environment, &self.variables, self.today)?)
     }
 
+    /// The region of the platform that we are in, or of the AWS variables.
+    pub(crate) fn region(&self) -> Result<Region, Failure> {
+        let folder = self.folder().ok();
+        let environment = folder.as_ref().and_then(|folder| folder.environments().ok()?.into_iter().next());
+        if let (Some(folder), Some(environment)) = (folder, environment) {
+            return Ok(self.wanted(&folder, &environment)?.platform.region);
+        }
+        let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variables.get(*name));
+        let named = named.ok_or_else(|| Failure::Wrong("which region? give one with --region".to_owned()))?;
+        Region::new(named).map_err(|error| Failure::Wrong(error.to_string()))
+    }
+
     /// Where the sandbox's world is: `SEAWORTHY_HOME`, or the user's folder for data.
     pub(crate) fn sandbox_folder(&self) -> PathBuf {
         let of = |name: &str| self.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);

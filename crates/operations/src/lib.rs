@@ -1,6 +1,7 @@
 //! The use cases: one function each, for the CLI and whoever else wants them. No output, no arguments, no questions.
 #![forbid(unsafe_code)]
 
+mod account;
 mod error;
 mod init;
 mod platform_folder;
@@ -9,6 +10,9 @@ mod scope;
 pub mod state;
 mod target;
 
+pub use account::{check_account, policies, verify_account};
+pub use aws::preflight::{Check, Finding, Level};
+pub use aws::verify::{Unexpected, VerifyReport, VerifyStep};
 pub use error::Error;
 pub use init::{init, write_schemas};
 pub use platform_folder::{PlatformFolder, SHARED};

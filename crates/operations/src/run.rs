@@ -44,7 +44,7 @@ pub async fn plan_only(
     let (store, connection) = match refresh {
         true => {
             let connection = target.connect(wanted).await?;
-            (Some(location.store(&connection)?), Some(connection))
+            (Some(location.store(&connection)), Some(connection))
         }
         false => (location.offline().await?, None),
     };
@@ -103,7 +103,7 @@ async fn read(connection: &Connection, state: &State, target: &Target) -> Result
 /// When the state can't be read, or AWS can't be asked.
 pub async fn drifted(folder: &PlatformFolder, wanted: &Wanted, target: &Target) -> Result<(Vec<Drifted>, usize), Error> {
     let connection = target.connect(wanted).await?;
-    let store = StateLocation { folder, wanted, target }.store(&connection)?;
+    let store = StateLocation { folder, wanted, target }.store(&connection);
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
     Ok((drift(&state, &live), live.len()))
@@ -116,7 +116,7 @@ pub async fn drifted(folder: &PlatformFolder, wanted: &Wanted, target: &Target) 
 /// When the state can't be read, or AWS can't be asked.
 pub async fn gone(folder: &PlatformFolder, wanted: &Wanted, target: &Target) -> Result<BTreeSet<Address>, Error> {
     let connection = target.connect(wanted).await?;
-    let store = StateLocation { folder, wanted, target }.store(&connection)?;
+    let store = StateLocation { folder, wanted, target }.store(&connection);
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
     Ok(live.into_iter().filter(|(_, model)| model.is_none()).map(|(address, _)| address).collect())
@@ -146,7 +146,7 @@ impl<'w> Session<'w> {
         observer: Observer,
     ) -> Result<Self, Error> {
         let connection = target.connect(wanted).await?;
-        let store: Arc<dyn Store> = StateLocation { folder, wanted, target }.store(&connection)?;
+        let store: Arc<dyn Store> = StateLocation { folder, wanted, target }.store(&connection);
         let name = wanted.scope().name();
         let recorder = Recorder::open(store, &lease_owner()).await.map_err(|error| Error::record(&name, error))?;
         let first_serial = recorder.with(|ledger| ledger.state.serial);

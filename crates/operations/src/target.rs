@@ -141,35 +141,34 @@ impl StateLocation<'_> {
             }
             StateBackendKind::S3 => {
                 let connection = self.target.connect(self.wanted).await?;
-                Ok(Some(self.store(&connection)?))
+                Ok(Some(self.store(&connection)))
             }
         }
     }
 
     /// The store of an opened target.
-    ///
-    /// # Errors
-    ///
-    /// When the store is in S3 and its names are not valid.
-    pub fn store(&self, connection: &Connection) -> Result<Arc<dyn Store>, Error> {
+    pub fn store(&self, connection: &Connection) -> Arc<dyn Store> {
         let account = &connection.account;
+        match self.s3(account) {
+            Some(location) => Arc::new(aws::S3Store::new(connection.session.clone(), location)),
+            None => self.folder_store(account),
+        }
+    }
+
+    /// Where in S3 the state is kept, if it is.
+    pub(crate) fn s3(&self, account: &AccountId) -> Option<aws::S3Location> {
         let state = &self.wanted.platform.spec.state;
         // The shared scope makes the bucket, so its own state can't be in it.
-        let shared = self.wanted.scope().environment.as_str() == crate::SHARED;
+        let shared = self.environment().as_str() == crate::SHARED;
         if state.backend == StateBackendKind::Folder || shared {
-            return Ok(self.folder_store(account));
+            return None;
         }
         let platform = &self.wanted.platform.platform;
         let bucket = state.bucket.clone().unwrap_or_else(|| format!("{platform}-seaworthy-state-{account}"));
         let table = state.lock_table.clone().unwrap_or_else(|| format!("{platform}-seaworthy-locks"));
-        let prefix = format!(
-            "{}/{account}/{}/{}",
-            self.target.kind.name(),
-            self.wanted.platform.region,
-            self.wanted.scope().environment
-        );
-        let _ = (bucket, table, prefix);
-        Err(Error::Refused("state in S3 is not wired yet".to_owned()))
+        let region = &self.wanted.platform.region;
+        let prefix = format!("{}/{account}/{region}/{}", self.target.kind.name(), self.environment());
+        Some(aws::S3Location { bucket, prefix, table })
     }
 
     fn folder_store(&self, account: &AccountId) -> Arc<dyn Store> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use catalog::ids::EnvironmentName;
 use engine::{Observer, Outcome, Settings, Stop};
-use operations::{Planned, SHARED, Session, Target, Wanted};
+use operations::{Level, Planned, SHARED, Session, Target, Wanted};
 use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceArgs};
 use seaworthy_cli::progress::{self, Progress};
 use seaworthy_cli::render::plan::{Detail, PlanView};
@@ -166,6 +166,9 @@ impl Work<'_> {
             };
             render::plan::text(&mut io::stdout(), &view, Detail::Changes, self.terminal.stdout.style)?;
         }
+        if !self.request.destroy && !self.account_is_ready(&planned.plan).await? {
+            return Ok(Ending::Refused);
+        }
         let question = match self.request.destroy {
             true => format!("Destroy {}?", self.wanted.scope().name()),
             false => format!("Deploy this to {}?", self.target.kind.name()),
@@ -206,6 +209,21 @@ impl Work<'_> {
             Outcome::Failed => Ending::Failed,
             Outcome::Interrupted => Ending::Interrupted,
         })
+    }
+
+    /// Asks the account whether the plan can work, before anything is made. What is only unwise is said.
+    async fn account_is_ready(&self, plan: &graph::Plan) -> Result<bool, Failure> {
+        let findings = operations::check_account(self.session.connection(), self.wanted, plan).await;
+        let worth_saying: Vec<_> = findings.into_iter().filter(|finding| finding.level != Level::Ok).collect();
+        let ready = worth_saying.iter().all(|finding| finding.level != Level::Error);
+        if !worth_saying.is_empty() {
+            let checks = super::look::as_checks(worth_saying);
+            render::checks::text(&mut io::stderr(), &checks, self.terminal.stderr.style)?;
+        }
+        if !ready {
+            self.tell("Nothing was changed.\n")?;
+        }
+        Ok(ready)
     }
 
     fn nothing_to_do(&self, planned: &Planned) -> Result<Ending, Failure> {

@@ -80,13 +80,13 @@ pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, comman
 }
 
 fn start_options(surroundings: &Surroundings, args: &SandboxStartArgs) -> Result<StartOptions, Failure> {
-    // The region of the platform that we are in, for a world that is made now.
     let region = args.region.as_ref().map(ToString::to_string);
     let settings = args.no_external_dns.then(|| Settings { external_dns: false, ..Settings::default() });
     let region = match (region, process::exists(&surroundings.sandbox_folder())) {
         (Some(region), _) => Some(region),
         (None, true) => None,
-        (None, false) => spec_region(surroundings),
+        // The world of a platform plays its region.
+        (None, false) => surroundings.region().ok().map(|region| region.to_string()),
     };
     Ok(StartOptions {
         port: args.port,
@@ -96,13 +96,6 @@ fn start_options(surroundings: &Surroundings, args: &SandboxStartArgs) -> Result
         faults: args.faults.as_deref().map(Faults::load).transpose()?,
         ..StartOptions::default()
     })
-}
-
-/// The region of the platform that we are in, if we are in one that is valid.
-fn spec_region(surroundings: &Surroundings) -> Option<String> {
-    let folder = surroundings.folder().ok()?;
-    let environment = folder.environments().ok()?.into_iter().next()?;
-    Some(surroundings.wanted(&folder, &environment).ok()?.platform.region.to_string())
 }
 
 fn time_scale(scale: f64) -> TimeScale {

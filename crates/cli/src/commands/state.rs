@@ -85,7 +85,7 @@ async fn open(surroundings: &Surroundings, environment: &EnvironmentName) -> Res
     let location = StateLocation { folder: &folder, wanted: &wanted, target: &target };
     let store = match location.offline().await? {
         Some(store) => store,
-        None => location.store(&target.connect(&wanted).await?)?,
+        None => location.store(&target.connect(&wanted).await?),
     };
     Ok((wanted, store))
 }
