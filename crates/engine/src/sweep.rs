@@ -56,27 +56,24 @@ pub async fn sweep(
             continue;
         }
         sweep.checked += 1;
-        let Some(model) = provider
-            .read(&resource.type_name, &resource.identifier)
-            .await?
-        else {
-            continue;
-        };
         let leftover = Leftover {
             address: address.clone(),
             type_name: resource.type_name.clone(),
             identifier: resource.identifier.clone(),
         };
-        // A KMS key can't be deleted at once: AWS keeps it for a waiting period, disabled and free of charge.
+        // A KMS key can't be deleted at once: AWS keeps it for a waiting period, disabled and free of charge. Cloud
+        // Control reads it no more; the tag index may still list it.
         if resource.type_name.as_str() == "AWS::KMS::Key" {
-            pending_arns.extend(
-                model
-                    .get("Arn")
-                    .and_then(|arn| arn.as_str())
-                    .map(str::to_owned),
-            );
+            let arn = resource.attributes.get("Arn").and_then(|arn| arn.as_str());
+            pending_arns.extend(arn.map(str::to_owned));
             sweep.pending_deletion.push(leftover);
-        } else {
+            continue;
+        }
+        if provider
+            .read(&resource.type_name, &resource.identifier)
+            .await?
+            .is_some()
+        {
             sweep.leftovers.push(leftover);
         }
     }
