@@ -482,7 +482,7 @@ pub struct StateUnlockArgs {
 pub enum SandboxCommand {
     /// Start it, detached, if it does not run
     #[command(
-        after_help = "Examples:\n  seaworthy sandbox start --time-scale max\n  seaworthy sandbox start --faults faults.yaml"
+        after_help = "Examples:\n  seaworthy sandbox start --time-scale max\n  seaworthy sandbox start --faults faults.json"
     )]
     Start(SandboxStartArgs),
     /// Stop it; its world stays on disk
