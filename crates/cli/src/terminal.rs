@@ -274,7 +274,7 @@ pub fn about(duration: Duration) -> String {
         0..10 => format!("{seconds} s"),
         10..95 => format!("{} s", (seconds + 2) / 5 * 5),
         95..3570 => format!("{minutes} min"),
-        _ if minutes % 60 == 0 => format!("{} h", minutes / 60),
+        _ if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
         _ => format!("{} h {} min", minutes / 60, minutes % 60),
     }
 }

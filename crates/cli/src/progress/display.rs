@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use console::{Term, measure_text_width};
 use engine::{Notice, Pace, Stop};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::FRAME;
@@ -89,8 +88,7 @@ impl Display {
     /// Takes the display away.
     pub(super) fn clear(&mut self) {
         if let Surface::Live(live) = &mut self.surface {
-            live.print_above();
-            live.bar.finish_and_clear();
+            live.clear();
         }
     }
 }
@@ -100,15 +98,14 @@ fn write_line(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Lines at the bottom of the terminal that are drawn again and again. indicatif moves the cursor, clears and prints
-/// above; one bar whose message is all the lines.
+/// Lines at the bottom of the terminal that are drawn again and again, each ended by a line feed of its own: what is
+/// printed above them can be copied, and a terminal that is made wider or narrower breaks them where we expect it.
 struct Live {
     term: Term,
-    bar: ProgressBar,
     style: Style,
     /// What is still to be printed above the lines.
     above: Vec<String>,
-    /// The lines that are there, and how wide the terminal was then.
+    /// The lines that are there.
     drawn: Vec<String>,
     width: usize,
     last: Option<Timestamp>,
@@ -116,17 +113,10 @@ struct Live {
 
 impl Live {
     fn new(style: Style) -> Self {
-        let term = Term::buffered_stderr();
-        // Frames come from us, and no faster than they should.
-        let target = ProgressDrawTarget::term(term.clone(), 255);
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(template) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(template);
-        }
+        let term = Term::stderr();
         Self {
             width: usize::from(term.size().1),
             term,
-            bar,
             style,
             above: Vec::new(),
             drawn: Vec::new(),
@@ -135,53 +125,103 @@ impl Live {
     }
 
     fn draw(&mut self, model: Option<&Model>, now: Timestamp) {
-        let due = self.last.is_none_or(|last| since(last, now) >= FRAME);
-        if !due {
+        if self.last.is_some_and(|last| since(last, now) < FRAME) {
             return;
         }
         self.last = Some(now);
         let (height, width) = self.term.size();
         let (height, width) = (usize::from(height), usize::from(width));
-        self.resized(width);
-        self.print_above();
-        let Some(model) = model else {
-            return;
+        let lines = match model {
+            // The last column stays free: some terminals break the line when it is written to.
+            Some(model) => model.lines(
+                now,
+                width.saturating_sub(1),
+                height.saturating_sub(1),
+                self.style,
+            ),
+            None => Vec::new(),
         };
-        // The last column stays free: some terminals break the line when it is written to.
-        let lines = model.lines(
-            now,
-            width.saturating_sub(1),
-            height.saturating_sub(1),
-            self.style,
-        );
-        if lines != self.drawn {
-            self.bar.set_message(lines.join("\n"));
-            self.drawn = lines;
-        }
+        self.show(lines, width);
     }
 
-    fn print_above(&mut self) {
-        for text in self.above.drain(..) {
-            self.bar.println(text);
-        }
-    }
-
-    /// A terminal that has become narrower has broken our lines in two: indicatif would clear too few.
-    fn resized(&mut self, width: usize) {
-        if width == self.width {
+    fn show(&mut self, lines: Vec<String>, width: usize) {
+        if self.above.is_empty() && lines == self.drawn && width == self.width {
             return;
         }
+        let text = frame(&self.drawn, &self.above, &lines, width);
+        self.above.clear();
+        self.drawn = lines;
         self.width = width;
-        let rows = |line: &String| measure_text_width(line).div_ceil(width.max(1)).max(1);
-        let rows: usize = self.drawn.iter().map(rows).sum();
-        let surplus = rows.saturating_sub(self.drawn.len());
-        self.drawn.clear();
-        if surplus > 0 {
-            let term = &self.term;
-            self.bar.suspend(|| {
-                // A terminal that can't be written to can't be tidied up.
-                let _ = term.clear_last_lines(surplus).and_then(|()| term.flush());
-            });
-        }
+        // Progress that nobody can read is no reason to stop.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn clear(&mut self) {
+        let width = usize::from(self.term.size().1);
+        self.show(Vec::new(), width);
+    }
+}
+
+/// What turns a terminal of this width, with `drawn` at its bottom and the cursor behind it, into one with `above` and
+/// then `lines`, the cursor behind them. A terminal that has become narrower since has broken what was drawn in more rows
+/// (most do; where one cuts instead, something above is drawn over, once).
+fn frame(drawn: &[String], above: &[String], lines: &[String], width: usize) -> String {
+    let rows = |line: &String| measure_text_width(line).div_ceil(width.max(1)).max(1);
+    let up = drawn.iter().map(rows).sum::<usize>().saturating_sub(1);
+    let back = if up > 0 {
+        format!("\x1b[{up}A")
+    } else {
+        String::new()
+    };
+    // Row by row, each as a whole: a screen that is cleared from its top goes into tmux's history, and a line whose end is
+    // erased is as long as before to it.
+    let mut text = format!("\r{back}\x1b[2K");
+    text.push_str(&"\x1b[1B\x1b[2K".repeat(up));
+    text.push_str(&back);
+    for line in above.iter().flat_map(|text| text.lines()) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str(&lines.join("\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_frame_takes_the_place_of_the_one_before() {
+        let old = lines(&["one", "two"]);
+        let new = lines(&["three"]);
+        assert_eq!(
+            frame(&old, &[], &new, 80),
+            "\r\x1b[1A\x1b[2K\x1b[1B\x1b[2K\x1b[1Athree"
+        );
+        assert_eq!(frame(&new, &[], &[], 80), "\r\x1b[2K");
+    }
+
+    #[test]
+    fn what_is_printed_above_stays() {
+        assert_eq!(
+            frame(
+                &lines(&["old"]),
+                &lines(&["note\nof two"]),
+                &lines(&["new"]),
+                80
+            ),
+            "\r\x1b[2Knote\nof two\nnew"
+        );
+    }
+
+    #[test]
+    fn lines_that_a_narrower_terminal_has_broken_are_counted_as_it_shows_them() {
+        let old = lines(&["\x1b[1m0123456789\x1b[0m", "", "012345678901"]);
+        // Two rows, one, and three, the cursor in the last of them.
+        assert!(frame(&old, &[], &[], 5).starts_with("\r\x1b[5A"));
     }
 }

@@ -193,12 +193,10 @@ fn write_change(
         write_cut(out, &format!("      {}", style.paint(tone, order)), style)?;
     }
     for property in &change.properties {
-        let forces = change.replacement.as_ref().is_some_and(|replacement| {
-            replacement
-                .forced_by
-                .iter()
-                .any(|path| *path == property.path)
-        });
+        let forces = change
+            .replacement
+            .as_ref()
+            .is_some_and(|replacement| replacement.forced_by.contains(&property.path));
         let suffix = if forces { "# forces replacement" } else { "" };
         let lines = values::difference(
             &property.path.to_string(),
