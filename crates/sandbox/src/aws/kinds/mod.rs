@@ -1,4 +1,47 @@
 //! What each resource type does when it is created, updated, deleted, read and listed: pure rules over the world.
+//!
+//! A rule is stricter than AWS: what AWS takes now and regrets later (a cluster whose log group nobody owns, an add-on that
+//! stays degraded until there are nodes) fails at once, in AWS's own words where it has some; what it has no words for says
+//! so in brackets. Types without a rule of their own follow their schema (`generic`).
+//!
+//! Keys of a model that begin with `__` are private: what a service knows and no read tells, or whose part a resource is
+//! (`__OwnedBy`).
+
+mod acm;
+mod amazonmq;
+mod backup;
+mod cidr;
+mod document;
+mod dynamodb;
+mod ec2_gateways;
+mod ec2_network;
+mod ec2_routes;
+mod ec2_security;
+mod ec2_template;
+mod ecr;
+mod eks_access;
+mod eks_addon;
+mod eks_cluster;
+mod eks_nodegroup;
+mod elasticache;
+mod failure;
+mod generic;
+mod iam_attachments;
+mod iam_role;
+mod kms;
+mod messaging;
+mod observability;
+mod policy;
+mod reference;
+mod route53;
+mod rules;
+mod s3;
+mod secretsmanager;
+mod usage;
+mod wafv2;
+
+#[cfg(test)]
+mod tests;
 
 use catalog::TypeName;
 use serde::{Deserialize, Serialize};
@@ -83,36 +126,116 @@ fn unmodelled(type_name: &TypeName) -> Failure {
 ///
 /// # Errors
 /// What the type's real create handler refuses.
-pub fn create(_: &Context<'_>, type_name: &TypeName, _desired: &Value, _ids: &mut Ids) -> Result<Outcome, Failure> {
-    Err(unmodelled(type_name))
+pub fn create(
+    cx: &Context<'_>,
+    type_name: &TypeName,
+    desired: &Value,
+    ids: &mut Ids,
+) -> Result<Outcome, Failure> {
+    match rules::of(type_name) {
+        Some(rules) => (rules.create)(cx, desired, ids),
+        None => generic::create(cx, type_name, desired, ids),
+    }
 }
 
 /// Updates a resource to the proposed model.
 ///
 /// # Errors
 /// What the type's real update handler refuses.
-pub fn update(_: &Context<'_>, entry: &Entry, _proposed: &Value, _ids: &mut Ids) -> Result<Outcome, Failure> {
-    Err(unmodelled(&entry.type_name))
+pub fn update(
+    cx: &Context<'_>,
+    entry: &Entry,
+    proposed: &Value,
+    ids: &mut Ids,
+) -> Result<Outcome, Failure> {
+    if let Some(path) = changed_for_ever(entry, proposed) {
+        return Err(failure::not_updatable(entry.type_name.as_str(), &path));
+    }
+    let mut outcome = match rules::of(&entry.type_name) {
+        Some(rules) => (rules.update)(cx, entry, proposed, ids),
+        None => generic::update(cx, entry, proposed),
+    }?;
+    // What is private was not in the read that the patch was applied to.
+    if let (Some(before), Some(after)) = (entry.model.as_object(), outcome.model.as_object_mut()) {
+        for (key, value) in before.iter().filter(|(key, _)| key.starts_with(PRIVATE)) {
+            after.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(outcome)
+}
+
+/// A create-only property with another value than it has, if there is one. What was never there may be left out; what is
+/// never read back is compared with what was sent.
+fn changed_for_ever(entry: &Entry, proposed: &Value) -> Option<String> {
+    let schema = catalog::schema(&entry.type_name)?;
+    schema
+        .create_only()
+        .iter()
+        .filter(|path| !schema.is_write_only(path))
+        .find(|path| path.get(&entry.model) != path.get(proposed))
+        .map(|path| path.to_string().replace('.', "/"))
 }
 
 /// Deletes a resource.
 ///
 /// # Errors
 /// What the type's real delete handler refuses.
-pub fn delete(_: &Context<'_>, entry: &Entry) -> Result<Outcome, Failure> {
-    Err(unmodelled(&entry.type_name))
+pub fn delete(cx: &Context<'_>, entry: &Entry) -> Result<Outcome, Failure> {
+    match rules::of(&entry.type_name) {
+        Some(rules) => (rules.delete)(cx, entry),
+        None => generic::delete(cx, entry),
+    }
 }
+
+/// How private keys of a model begin.
+const PRIVATE: &str = "__";
 
 /// What a read returns: the model without write-only and private properties.
 #[must_use]
 pub fn visible(entry: &Entry) -> Value {
-    entry.model.clone()
+    let mut model = entry.model.clone();
+    if let Some(schema) = catalog::schema(&entry.type_name) {
+        for path in schema.write_only() {
+            path.remove_from(&mut model);
+        }
+    }
+    if let Some(object) = model.as_object_mut() {
+        object.retain(|key, _| !key.starts_with(PRIVATE));
+    }
+    model
 }
 
-/// The identifiers and properties of the resources of a type.
+/// The identifiers and properties of the resources of a type. What the resource model says and a resource has, too, must be
+/// the same: the cluster of an add-on, the scope of a web ACL.
 ///
 /// # Errors
-/// Where the resource model lacks what the type's list handler needs.
-pub fn list(cx: &Context<'_>, type_name: &TypeName, _resource_model: Option<&Value>) -> Result<Vec<(String, Value)>, Failure> {
-    Ok(cx.world.of_type(type_name).map(|entry| (entry.identifier.clone(), visible(entry))).collect())
+/// Where the parent that the resource model names is not there.
+pub fn list(
+    cx: &Context<'_>,
+    type_name: &TypeName,
+    resource_model: Option<&Value>,
+) -> Result<Vec<(String, Value)>, Failure> {
+    let empty = serde_json::Map::new();
+    let wanted = resource_model.and_then(Value::as_object).unwrap_or(&empty);
+    let parent = wanted
+        .get("ClusterName")
+        .and_then(Value::as_str)
+        .filter(|_| type_name.service() == "EKS");
+    if let Some(cluster) = parent.filter(|name| cx.world.get("AWS::EKS::Cluster", name).is_none()) {
+        return Err(failure::not_found(
+            "Eks",
+            format!("No cluster found for name: {cluster}."),
+        ));
+    }
+    let fits = |model: &Value| {
+        wanted
+            .iter()
+            .all(|(key, value)| model.get(key).is_none_or(|own| own == value))
+    };
+    Ok(cx
+        .world
+        .of_type(type_name)
+        .filter(|entry| fits(&entry.model))
+        .map(|entry| (entry.identifier.clone(), visible(entry)))
+        .collect())
 }

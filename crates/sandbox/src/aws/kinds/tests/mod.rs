@@ -1,0 +1,1 @@
+//! Rules of the embedded AWS, told as a platform is built.
