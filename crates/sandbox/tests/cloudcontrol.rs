@@ -122,8 +122,14 @@ async fn what_runs_is_over_once_nothing_takes_time_any_more() {
     process::set_time_scale(sandbox.server().dir(), TimeScale::Max).unwrap();
     let event = status(&client, &event).await;
     assert_eq!(event.operation_status, Some(OperationStatus::Success));
-    let overview = process::status(sandbox.server().dir()).unwrap().unwrap().overview;
-    assert_eq!((overview.resources[VPC], overview.open_operations.len()), (1, 0));
+    let overview = process::status(sandbox.server().dir())
+        .unwrap()
+        .unwrap()
+        .overview;
+    assert_eq!(
+        (overview.resources[VPC], overview.open_operations.len()),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
@@ -361,8 +367,7 @@ async fn patches_touch_neither_read_only_nor_create_only_properties_and_lose_wha
     );
 
     // A launch template's data is write-only and required: a patch that leaves it out is refused.
-    let template =
-        json!({ "LaunchTemplateName": "t", "LaunchTemplateData": { "ImageId": "ami-12345678" } });
+    let template = json!({ "LaunchTemplateName": "nodes", "LaunchTemplateData": { "InstanceType": "t3.medium" } });
     let id = create(&client, "AWS::EC2::LaunchTemplate", &template).await;
     assert_eq!(
         read(&client, "AWS::EC2::LaunchTemplate", &id)
