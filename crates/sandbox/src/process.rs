@@ -19,7 +19,7 @@ use crate::aws::credentials::{Credentials, write_private};
 use crate::aws::faults::Faults;
 use crate::clock::TimeScale;
 use crate::control::{PREFIX, Status, TimeScaleChange};
-use crate::server::{ServeOptions, ServerFile, lock, make_private_dir};
+use crate::server::{ServeOptions, ServerFile, is_locked, lock, make_private_dir};
 use crate::{Error, Settings};
 
 /// The hidden first argument of the program that runs the server; the second is the world's folder. The program then calls
@@ -133,7 +133,7 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<Endpoint, Error> {
     let mut child: Option<std::process::Child> = None;
     loop {
         // Held by nobody: there is no server yet, or the one that was started ended again.
-        if lock(dir)?.is_some() {
+        if !is_locked(dir)? {
             match child.as_mut() {
                 None => child = Some(spawn(dir, options)?),
                 Some(child) => {
@@ -292,7 +292,7 @@ fn reuse(
 /// # Errors
 /// When it runs but does not answer.
 pub fn status(dir: &Path) -> Result<Option<Status>, Error> {
-    if !dir.is_dir() || lock(dir)?.is_some() {
+    if !dir.is_dir() || !is_locked(dir)? {
         return Ok(None);
     }
     let answer = control(dir, "GET", "status", &Value::Null)?;
@@ -337,7 +337,7 @@ pub fn env(dir: &Path) -> Result<BTreeMap<String, String>, Error> {
 /// # Errors
 /// When it does not end, even killed.
 pub fn stop(dir: &Path) -> Result<bool, Error> {
-    if !dir.is_dir() || lock(dir)?.is_some() {
+    if !dir.is_dir() || !is_locked(dir)? {
         return Ok(false);
     }
     let asked = control(dir, "POST", "shutdown", &Value::Null);
@@ -363,7 +363,7 @@ pub fn stop(dir: &Path) -> Result<bool, Error> {
 
 fn ended_within(dir: &Path, limit: Duration) -> Result<bool, Error> {
     let deadline = Instant::now() + limit;
-    while lock(dir)?.is_none() {
+    while is_locked(dir)? {
         if Instant::now() >= deadline {
             return Ok(false);
         }
@@ -380,8 +380,14 @@ pub fn reset(dir: &Path) -> Result<(), Error> {
     if !dir.is_dir() {
         return Ok(());
     }
-    let Some(_lock) = lock(dir)? else {
-        return control(dir, "POST", "reset", &Value::Null).map(|_| ());
+    let _lock = loop {
+        if let Some(lock) = lock(dir)? {
+            break lock;
+        }
+        if is_locked(dir)? {
+            return control(dir, "POST", "reset", &Value::Null).map(|_| ());
+        }
+        std::thread::sleep(POLL);
     };
     // The options go too: account and region are the world's, and a new one may be of others.
     for name in [
@@ -435,7 +441,7 @@ pub fn set_time_scale(dir: &Path, time_scale: TimeScale) -> Result<(), Error> {
 
 /// One control request to the running server.
 fn control(dir: &Path, method: &str, path: &str, body: &Value) -> Result<Value, Error> {
-    if lock(dir)?.is_some() {
+    if !is_locked(dir)? {
         return Err(Error::NotRunning(dir.to_owned()));
     }
     let server = ServerFile::load(dir).ok_or_else(|| Error::NotRunning(dir.to_owned()))?;

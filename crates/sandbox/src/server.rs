@@ -1,7 +1,7 @@
 //! The server: one port on loopback for all services and for the control of the sandbox itself.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -143,29 +143,51 @@ pub(crate) fn make_private_dir(dir: &Path) -> Result<(), Error> {
     made.map_err(Error::file("cannot make", dir))
 }
 
-/// Takes the world's folder for one server; the lock goes with the file, however the process ends.
-pub(crate) fn lock(dir: &Path) -> Result<Option<File>, Error> {
+fn lock_file(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
-    let file = File::options()
+    let opened = File::options()
         .create(true)
         .write(true)
         .truncate(false)
-        .open(&path)
-        .map_err(Error::file("cannot open", &path))?;
+        .open(&path);
+    opened.map_err(Error::file("cannot open", &path))
+}
+
+/// Takes the world's folder for one server; the lock goes with the file, however the process ends.
+pub(crate) fn lock(dir: &Path) -> Result<Option<File>, Error> {
+    let file = lock_file(dir)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::file("cannot lock", &path)(error)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::file("cannot lock", &dir.join("lock"))(error))
+        }
     }
 }
 
-/// Takes the folder even while those who only look whether a server runs hold the lock for an instant.
+/// Whether a server has the world's folder. Those who only look share the lock, so that a server can tell them from another
+/// server.
+pub(crate) fn is_locked(dir: &Path) -> Result<bool, Error> {
+    match lock_file(dir)?.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::file("cannot lock", &dir.join("lock"))(error))
+        }
+    }
+}
+
+/// Takes the folder even while those who only look whether a server runs hold the lock for an instant. A server that has it is
+/// not waited for: who stops that one does not expect this one in its place.
 async fn lock_patiently(dir: &Path) -> Result<File, Error> {
     for _ in 0..100 {
         if let Some(lock) = lock(dir)? {
             return Ok(lock);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        if is_locked(dir)? {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Err(Error::Locked(dir.to_owned()))
 }

@@ -89,7 +89,7 @@ pub(crate) fn random_bytes() -> [u8; 32] {
 
 /// Writes a file that only its owner can read; it is whole or not there.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let temporary = path.with_extension(format!("new-{}", uuid::Uuid::new_v4().simple()));
     let write = || -> std::io::Result<()> {
         let mut file: File = OpenOptions::new()
             .write(true)
