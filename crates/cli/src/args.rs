@@ -18,7 +18,6 @@ use clap_complete::Shell;
     name = "seaworthy",
     bin_name = "seaworthy",
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -45,7 +44,9 @@ pub struct GlobalArgs {
     #[arg(
         long,
         value_enum,
-        value_name = "TARGET",
+        value_name = "sandbox|aws",
+        hide_possible_values = true,
+        hide_env_values = true,
         env = "SEAWORTHY_TARGET",
         default_value_t = TargetName::Sandbox,
         global = true
@@ -54,8 +55,8 @@ pub struct GlobalArgs {
     /// The profile of the AWS configuration, for `--target aws`
     #[arg(long, value_name = "NAME", global = true)]
     pub profile: Option<String>,
-    /// Colours: on a terminal, always, or never
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto, global = true)]
+    /// Whether to colour; `auto` does so on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, value_name = "auto|always|never", hide_possible_values = true, default_value_t = ColorChoice::Auto, global = true)]
     pub color: ColorChoice,
     /// Log what happens to standard error; twice logs every call
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -158,7 +159,7 @@ pub struct EnvironmentArg {
         short,
         long = "environment",
         value_name = "ENV",
-        env = "SEAWORTHY_ENVIRONMENT",
+        env = "SEAWORTHY_ENVIRONMENT", hide_env_values = true,
         value_parser = own_environment
     )]
     pub environment: EnvironmentName,
@@ -172,7 +173,8 @@ pub struct ScopeArg {
         short,
         long = "environment",
         value_name = "ENV",
-        env = "SEAWORTHY_ENVIRONMENT"
+        env = "SEAWORTHY_ENVIRONMENT",
+        hide_env_values = true
     )]
     pub environment: EnvironmentName,
 }
@@ -181,7 +183,7 @@ pub struct ScopeArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
 pub struct OutputArg {
     /// How to report: text for people, JSON for programs
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(short, long, value_enum, value_name = "text|json", hide_possible_values = true, default_value_t = Output::Text)]
     pub output: Output,
 }
 
@@ -286,7 +288,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub all: bool,
     /// How to report: text for people, JSON for programs, dot for Graphviz
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = PlanOutput::Text)]
+    #[arg(short, long, value_enum, value_name = "text|json|dot", hide_possible_values = true, default_value_t = PlanOutput::Text)]
     pub output: PlanOutput,
 }
 
@@ -509,7 +511,7 @@ pub enum SandboxCommand {
 /// `sandbox start`.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct SandboxStartArgs {
-    /// The port on 127.0.0.1; a free one if it is left out
+    /// The port on 127.0.0.1, 0 for any free one; 4577 if it is left out, or a free one if that is taken
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
     /// Modelled seconds a second: 60 lets an EKS cluster take 9 seconds; `max` waits for nothing [default: 60]

@@ -116,11 +116,11 @@ pub(super) fn stopping(stop: Stop, model: Option<&Model>) -> Option<String> {
         (Stop::No, _) => None,
         (Stop::Drain, 0) => Some("Stopping: nothing new is begun.".to_owned()),
         (Stop::Drain, _) => Some(format!(
-            "Stopping: nothing new is begun, {operations} under way are waited for. Ctrl-C again stops at once."
+            "Stopping: nothing new is begun, the end of {operations} is waited for. Ctrl-C again stops at once."
         )),
         (Stop::Now, 0) => Some("Stopping at once.".to_owned()),
         (Stop::Now, _) => Some(format!(
-            "Stopping at once: AWS goes on with {operations}; the next run finds out what became of them."
+            "Stopping at once: AWS goes on with {operations}; the next run finds out what comes of that."
         )),
     }
 }

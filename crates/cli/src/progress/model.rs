@@ -40,6 +40,7 @@ pub struct Model {
     failed: usize,
     skipped: usize,
     finished: VecDeque<Address>,
+    stopping: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +96,7 @@ impl Model {
             failed: 0,
             skipped: 0,
             finished: VecDeque::new(),
+            stopping: false,
         }
     }
 
@@ -116,6 +118,11 @@ impl Model {
     /// Operations under way.
     pub fn under_way(&self) -> usize {
         self.running.len()
+    }
+
+    /// From here on nothing new is begun.
+    pub fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// Takes in what happened.
@@ -153,15 +160,21 @@ impl Model {
         }
     }
 
-    /// How long it still takes on the wall: the longest chain that is left. None when nothing runs or nothing is waited
-    /// for.
+    /// How long it still takes on the wall: the longest chain that is left; of a run that is to be stopped, what is under
+    /// way. None when nothing runs or nothing is waited for.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
         let pace = self.run.pace;
         pace.modelled(Duration::ZERO)?;
         let longest = self
             .running
             .values()
-            .map(|running| running.left(pace, now))
+            .map(|running| match self.stopping {
+                true => {
+                    let elapsed = running.elapsed(pace, now).unwrap_or_default();
+                    running.typical.saturating_sub(elapsed)
+                }
+                false => running.left(pace, now),
+            })
             .max()?;
         Some(pace.wall(longest))
     }
@@ -218,10 +231,10 @@ impl Model {
     }
 
     fn header(&self, now: Timestamp, width: usize, style: Style) -> String {
-        let verb = if self.run.destroy {
-            "Destroying"
-        } else {
-            "Deploying"
+        let verb = match (self.stopping, self.run.destroy) {
+            (true, _) => "Stopping",
+            (false, true) => "Destroying",
+            (false, false) => "Deploying",
         };
         let (ended, steps) = (self.ended(), self.steps());
         let title = format!("{verb} {}", self.run.name);
@@ -402,6 +415,10 @@ mod tests {
             Some(Duration::from_secs_f64(460.0 / 60.0))
         );
         assert_eq!(Model::new(run(60.0)).left(at(6)), None);
+        // Nothing comes after it any more: redis still takes 300 s, the cluster 240 s.
+        let mut stopped = model.clone();
+        stopped.stop();
+        assert_eq!(stopped.left(at(6)), Some(Duration::from_secs(5)));
     }
 
     #[test]

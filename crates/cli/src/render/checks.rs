@@ -100,18 +100,19 @@ pub fn text(out: &mut dyn Write, checks: &[Check], style: Style) -> io::Result<(
         }
     }
     let of = |status| checks.iter().filter(|check| check.status == status).count();
-    let mut parts = vec![format!("{} passed", of(CheckStatus::Ok))];
-    for (status, word) in [
+    let parts: Vec<String> = [
+        (CheckStatus::Ok, "passed"),
         (CheckStatus::Warning, "warning"),
         (CheckStatus::Error, "failed"),
         (CheckStatus::Skipped, "skipped"),
-    ] {
-        match (of(status), status) {
-            (0, _) => {}
-            (number, CheckStatus::Warning) => parts.push(count(number, word)),
-            (number, _) => parts.push(format!("{number} {word}")),
-        }
-    }
+    ]
+    .into_iter()
+    .filter_map(|(status, word)| match (of(status), status) {
+        (0, _) => None,
+        (number, CheckStatus::Warning) => Some(count(number, word)),
+        (number, _) => Some(format!("{number} {word}")),
+    })
+    .collect();
     writeln!(out, "\n{}", parts.join(", "))
 }
 

@@ -112,7 +112,7 @@ pub fn text(
         let heading = format!("{title} ({})", changes.len());
         writeln!(out, "{}", style.strong(look(action).1, &heading))?;
         for change in changes {
-            write_change(out, change, detail, address_width, style)?;
+            write_change(out, change, detail, plan.destroy, address_width, style)?;
         }
     }
     writeln!(out)?;
@@ -156,15 +156,18 @@ fn write_change(
     out: &mut dyn Write,
     change: &Change,
     detail: Detail,
+    destroy: bool,
     address_width: usize,
     style: Style,
 ) -> io::Result<()> {
     let (symbol, tone) = symbol(change);
-    // That something new is not there yet, and that the rest stays, goes without saying.
-    let obvious = matches!(
-        (change.action, change.reason.as_str()),
-        (Action::Create, "not there yet") | (Action::Unchanged, _)
-    );
+    // What the section says already goes without saying.
+    let obvious = match change.action {
+        Action::Create => change.reason == "not there yet",
+        Action::Delete => destroy,
+        Action::Unchanged => true,
+        _ => false,
+    };
     let identifier = change
         .identifier
         .as_ref()
@@ -175,13 +178,13 @@ fn write_change(
         change.address,
         style.paint(Tone::Dim, change.type_name.as_str()),
     );
-    if let Some(identifier) = identifier {
-        line.push_str("  ");
-        line.push_str(&style.paint(Tone::Dim, &one_line(identifier.as_str())));
-    }
     if !obvious {
         line.push_str("  ");
         line.push_str(&one_line(&change.reason));
+    }
+    if let Some(identifier) = identifier {
+        line.push_str("  ");
+        line.push_str(&style.paint(Tone::Dim, &one_line(identifier.as_str())));
     }
     write_cut(out, line.trim_end(), style)?;
     if let Some(replacement) = &change.replacement {

@@ -82,13 +82,19 @@ fn headline(out: &mut dyn Write, view: &ReportView<'_>, style: Style) -> io::Res
     let report = view.report;
     let done = match report.outcome {
         Outcome::Completed => done_as_planned(&view.planned),
-        Outcome::Failed | Outcome::Interrupted => format!(
-            "{} done, {} failed, {} not begun because of them, {} left",
-            count(report.done, "step"),
-            report.failed.len(),
-            report.skipped.len(),
-            report.left.len()
-        ),
+        Outcome::Failed | Outcome::Interrupted => {
+            let mut parts = vec![format!("{} done", count(report.done, "step"))];
+            for (number, what) in [
+                (report.failed.len(), "failed"),
+                (report.skipped.len(), "not begun because of that"),
+                (report.left.len(), "left"),
+            ] {
+                if number > 0 {
+                    parts.push(format!("{number} {what}"));
+                }
+            }
+            parts.join(", ")
+        }
     };
     let (tone, word) = match (view.destroy, report.outcome) {
         (false, Outcome::Completed) => (Tone::Added, "is deployed"),
@@ -532,7 +538,7 @@ mod tests {
             retained: &[],
         };
         insta::assert_snapshot!(shown(&view), @r"
-        shop-prod is not all deployed: 104 steps done, 2 failed, 2 not begun because of them, 1 left
+        shop-prod is not all deployed: 104 steps done, 2 failed, 2 not begun because of that, 1 left
         It took 21 s here; it would take 21 min at AWS.
 
         Failed
