@@ -234,7 +234,6 @@ pub(super) fn update(
     _: &mut Ids,
 ) -> Result<Outcome, Failure> {
     let mut model = proposed.clone();
-    super::document::carry(&entry.model, &mut model, &["__ValidationRecords"]);
     put_default(
         &mut model,
         "CertificateTransparencyLoggingPreference",

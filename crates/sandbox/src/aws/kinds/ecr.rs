@@ -6,7 +6,7 @@ use catalog::TypeName;
 use catalog::names::NameKind;
 use serde_json::{Value, json};
 
-use super::document::{at, carry, flag, has, items, number, put, put_default, text, text_or};
+use super::document::{at, flag, has, items, number, put, put_default, text, text_or};
 use super::iam_role::check_name;
 use super::kms::check_key;
 use super::policy::{Purpose, check_principals, parse};
@@ -196,7 +196,6 @@ pub(super) fn update(
     check(cx, proposed)?;
     let mut model = proposed.clone();
     defaults(&mut model);
-    carry(&entry.model, &mut model, &["__Images"]);
     Ok(updated(cx, entry, model))
 }
 

@@ -41,6 +41,8 @@ mod usage;
 mod wafv2;
 
 #[cfg(test)]
+mod service_tests;
+#[cfg(test)]
 mod tests;
 
 use catalog::TypeName;

@@ -242,7 +242,7 @@ fn check_health(cx: &Context<'_>, model: &Value) -> Result<(), Failure> {
             let alarm = text_or(config, "AlarmIdentifier/Name", "");
             let region = text_or(config, "AlarmIdentifier/Region", "");
             let here = region == cx.world.region();
-            let known = regions::zones(region).first().is_some();
+            let known = !regions::zones(region).is_empty();
             if !known || (here && cx.live("AWS::CloudWatch::Alarm", alarm).is_none()) {
                 return refuse(format!(
                     "Invalid parameter : Could not find the metric details of the alarm {alarm} in {region}."

@@ -239,7 +239,6 @@ pub(super) fn update_bucket(
 
 fn finish_update(cx: &Context<'_>, entry: &Entry, mut model: Value) -> Outcome {
     defaults(&mut model);
-    super::document::carry(&entry.model, &mut model, &["__Objects"]);
     updated(cx, entry, model)
 }
 
