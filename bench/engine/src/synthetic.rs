@@ -31,7 +31,7 @@ pub(crate) async fn measure(
         ..sandbox::StartOptions::default()
     };
     let endpoint = sandbox::process::start(&world, &options)?;
-    let measured = deploy_and_destroy(resources, dir, &endpoint).await;
+    let measured = deploy_and_destroy(resources, dir, &endpoint, &world).await;
     sandbox::process::stop(&world)?;
     measured
 }
@@ -40,7 +40,9 @@ async fn deploy_and_destroy(
     resources: usize,
     dir: &Path,
     endpoint: &sandbox::Endpoint,
+    world: &Path,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
+    let empty = count(world)?;
     let graph = synthetic(resources)?;
     let variables = endpoint.environment()?;
     let session = aws::Session::new(aws::SessionOptions {
@@ -83,6 +85,14 @@ async fn deploy_and_destroy(
     let planned = begun.elapsed();
     let deployed = apply(&engine, RunKind::Deploy, &plan, &parameters, resources).await?;
 
+    if count(world)? < resources {
+        return Err(format!(
+            "only {} of {resources} resources are in the sandbox",
+            count(world)?
+        )
+        .into());
+    }
+
     let state = engine.recorder().state();
     let again = graph::plan(Inputs {
         graph: &graph,
@@ -97,6 +107,9 @@ async fn deploy_and_destroy(
     let plan = graph::plan_destroy(graph.scope(), "bench", &state);
     let destroyed = apply(&engine, RunKind::Destroy, &plan, &parameters, resources).await?;
     engine.recorder().close(None).await?;
+    if count(world)? > empty {
+        return Err(format!("{} resources are left over", count(world)? - empty).into());
+    }
     let rate = |report: &Report| resources as f64 / report.wall_seconds;
     Ok(json!({
         "resources": resources,
@@ -106,6 +119,12 @@ async fn deploy_and_destroy(
         "destroySeconds": destroyed.wall_seconds,
         "destroyPerSecond": rate(&destroyed),
     }))
+}
+
+/// How many resources the sandbox has, by its own word.
+fn count(world: &Path) -> Result<usize, Box<dyn Error>> {
+    let status = sandbox::process::status(world)?.ok_or("the sandbox has ended")?;
+    Ok(status.overview.resources.values().sum())
 }
 
 async fn apply(
