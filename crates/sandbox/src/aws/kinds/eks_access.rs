@@ -161,18 +161,16 @@ fn check_entry(cx: &Context<'_>, model: &Value) -> Result<(), Failure> {
     }
     let policies = items(model, "AccessPolicies");
     let groups = texts(model, "KubernetesGroups");
-    if !["STANDARD", "EC2"].contains(&kind)
-        && !(policies.is_empty() && groups.is_empty() && !has(model, "Username"))
-    {
-        let only_read_back = policies.is_empty() && groups == ["system:nodes"];
-        if !only_read_back {
-            return Err(failure::invalid(
-                "Eks",
-                format!(
-                    "The access entry type {kind} does not support access policies, Kubernetes groups or a user name"
-                ),
-            ));
-        }
+    // What a read says of a node's entry may stand in an update.
+    let of_node = policies.is_empty()
+        && (groups == ["system:nodes"] || groups.is_empty() && !has(model, "Username"));
+    if !["STANDARD", "EC2"].contains(&kind) && !of_node {
+        return Err(failure::invalid(
+            "Eks",
+            format!(
+                "The access entry type {kind} does not support access policies, Kubernetes groups or a user name"
+            ),
+        ));
     }
     if let Some(group) = groups.iter().find(|group| {
         kind == "STANDARD"

@@ -117,7 +117,7 @@ pub(super) fn create(cx: &Context<'_>, desired: &Value, ids: &mut Ids) -> Result
     put(&mut model, "EncryptionConfigKeyArn", key);
     let group = ids.hex17("sg");
     put(&mut model, "ClusterSecurityGroupId", group.as_str());
-    let service_cidr = service_cidr(&vpc, &model)?;
+    let service_cidr = service_cidr(vpc, &model)?;
     put(
         &mut model,
         "KubernetesNetworkConfig/ServiceIpv4Cidr",
