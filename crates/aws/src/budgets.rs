@@ -261,11 +261,18 @@ async fn update_tags(
             .json(Service::Budgets, "UntagResource", &input)
             .await?;
     }
-    let input = json!({"ResourceARN": arn, "ResourceTags": tags});
-    session
-        .json(Service::Budgets, "TagResource", &input)
-        .await
-        .map(drop)
+    let present = live["ResourceTags"].as_array();
+    let new: Vec<&Value> = tags
+        .iter()
+        .filter(|tag| !present.is_some_and(|present| present.contains(tag)))
+        .collect();
+    if !new.is_empty() {
+        let input = json!({"ResourceARN": arn, "ResourceTags": new});
+        session
+            .json(Service::Budgets, "TagResource", &input)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The API takes amounts as text, the resource type's schema as numbers.

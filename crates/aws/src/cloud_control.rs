@@ -72,7 +72,7 @@ impl CloudControl {
             .client_token(token.as_str())
             .send()
             .await
-            .map_err(|error| sdk_error(error))?;
+            .map_err(sdk_error)?;
         tracing::debug!(%type_name, "create accepted");
         progress(output.progress_event, &[])
     }
@@ -111,7 +111,7 @@ impl CloudControl {
             .client_token(token.as_str())
             .send()
             .await
-            .map_err(|error| sdk_error(error))?;
+            .map_err(sdk_error)?;
         tracing::debug!(%type_name, %identifier, operations = count, "update accepted");
         progress(output.progress_event, &[])
     }
@@ -131,7 +131,7 @@ impl CloudControl {
             .client_token(token.as_str())
             .send()
             .await
-            .map_err(|error| sdk_error(error));
+            .map_err(sdk_error);
         match result {
             Ok(output) => {
                 tracing::debug!(%type_name, %identifier, "delete accepted");
@@ -150,7 +150,7 @@ impl CloudControl {
             .request_token(operation.as_str())
             .send()
             .await
-            .map_err(|error| sdk_error(error))?;
+            .map_err(sdk_error)?;
         let hooks = output.hooks_progress_event.unwrap_or_default();
         progress(output.progress_event, &hooks)
     }
@@ -168,7 +168,7 @@ impl CloudControl {
             .identifier(identifier.as_str())
             .send()
             .await
-            .map_err(|error| sdk_error(error));
+            .map_err(sdk_error);
         let output = match result {
             Ok(output) => output,
             Err(error) if error.class == ErrorClass::NotFound => return Ok(None),
@@ -201,7 +201,7 @@ impl CloudControl {
                 .set_next_token(next.take())
                 .send()
                 .await
-                .map_err(|error| sdk_error(error))?;
+                .map_err(sdk_error)?;
             for description in output.resource_descriptions.unwrap_or_default() {
                 let Some(identifier) = description
                     .identifier

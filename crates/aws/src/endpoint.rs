@@ -11,13 +11,14 @@ pub(crate) enum Service {
     Budgets,
     CloudFormation,
     DynamoDb,
+    Ec2,
     ResourceTagging,
     /// Resource tagging in the partition's first region, which answers for what is in no region.
     ResourceTaggingGlobal,
     Route53,
     S3,
     SecretsManager,
-    ServiceQuotas,
+    Quotas,
 }
 
 impl Service {
@@ -28,11 +29,12 @@ impl Service {
             Self::Budgets => "budgets",
             Self::CloudFormation => "cloudformation",
             Self::DynamoDb => "dynamodb",
+            Self::Ec2 => "ec2",
             Self::ResourceTagging | Self::ResourceTaggingGlobal => "tagging",
             Self::Route53 => "route53",
             Self::S3 => "s3",
             Self::SecretsManager => "secretsmanager",
-            Self::ServiceQuotas => "servicequotas",
+            Self::Quotas => "servicequotas",
         }
     }
 
@@ -85,9 +87,9 @@ impl Service {
                 "ResourceGroupsTaggingAPI_20170126"
             }
             Self::SecretsManager => "secretsmanager",
-            Self::ServiceQuotas => "ServiceQuotasV20190624",
+            Self::Quotas => "ServiceQuotasV20190624",
             // These do not speak JSON.
-            Self::CloudFormation | Self::Route53 | Self::S3 => "",
+            Self::CloudFormation | Self::Ec2 | Self::Route53 | Self::S3 => "",
         }
     }
 }

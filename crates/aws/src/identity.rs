@@ -30,7 +30,7 @@ impl CallerIdentity {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| sdk_error(error))?;
+            .map_err(sdk_error)?;
         let unusable = || ProviderError {
             class: ErrorClass::Terminal,
             code: "MalformedResponse".to_owned(),

@@ -9,14 +9,17 @@ pub mod classify;
 mod cloud_control;
 mod endpoint;
 mod find;
+pub mod iam_policy;
 mod identity;
 pub mod patch;
+pub mod preflight;
 mod provider;
 mod route53_records;
 mod session;
 mod signed;
 mod state_s3;
 pub mod tags;
+pub mod verify;
 
 pub use identity::CallerIdentity;
 pub use provider::AwsProvider;

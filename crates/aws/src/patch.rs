@@ -5,7 +5,8 @@
 //!
 //! - it is computed against the live model, not against what was last applied;
 //! - write-only properties, which no read returns, are added again by every patch, or the handler takes them for removed;
-//!   those that are create-only besides are not: naming them is refused even if they are unchanged;
+//!   those that are create-only besides are not: naming them is refused even if they are unchanged; nor are those that make
+//!   a new value each time that they are sent, unless they were changed;
 //! - read-only and create-only paths are never in it: a change of the latter is a replacement, which the plan decides;
 //! - arrays are replaced whole, since their order is not stable, and keep the live tags of AWS itself (`aws:*`);
 //! - what was applied before and is wanted no more is removed; what somebody else added to an object stays.
@@ -15,6 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::compare::differences;
 use catalog::{PropertyPath, RESERVED_PREFIX, ResourceSchema, TagShape};
 use serde_json::{Value, json};
+
+/// Write-only properties that are orders and not states: the handler of `AWS::SecretsManager::Secret` makes a new value
+/// whenever it finds `GenerateSecretString` and had none before, and it always had none, since no read returns it. Sent
+/// again with a change of a tag, it would change a password under those who use it. ("When you make a change to this
+/// property, a new secret version is created", CloudFormation template reference, AWS::SecretsManager::Secret.)
+const GENERATORS: [(&str, &str); 1] = [("AWS::SecretsManager::Secret", "GenerateSecretString")];
 
 /// The patch, as the array of operations that RFC 6902 defines. Empty when there is nothing to change.
 ///
@@ -52,8 +59,17 @@ pub fn patch(
         set.insert(path.clone());
     }
 
-    let write_only = write_only(schema, &desired);
-    if set.is_empty() && removed.is_empty() && write_only == self::write_only(schema, previous) {
+    let mut write_only = write_only(schema, &desired);
+    let mut sent_before = self::write_only(schema, previous);
+    for (type_name, generator) in GENERATORS {
+        let path = PropertyPath::from_segments([generator]);
+        let before = sent_before.remove(&path);
+        let changed = before.is_some() && before != write_only.get(&path).copied();
+        if *schema.type_name() == type_name && !changed {
+            write_only.remove(&path);
+        }
+    }
+    if set.is_empty() && removed.is_empty() && write_only == sent_before {
         return Vec::new();
     }
     set.extend(

@@ -220,3 +220,24 @@ fn real_types_are_patched_as_cloud_control_wants_it() {
         [json!({"op": "replace", "path": "/Version", "value": "1.34"})]
     );
 }
+
+#[test]
+fn a_generated_secret_is_generated_once() {
+    let secret = catalog::schema(&catalog::TypeName::new("AWS::SecretsManager::Secret"))
+        .expect("in the catalog");
+    let live = json!({"Id": "arn:x", "Name": "shop", "Description": "old"});
+    let desired = |description: &str, length: u32| json!({"Name": "shop", "Description": description, "GenerateSecretString": {"PasswordLength": length}});
+    let wanted = desired("new", 32);
+    for previous in [desired("old", 32), json!({})] {
+        assert_eq!(
+            paths(&patch(secret, &live, &wanted, &previous)),
+            ["/Description"]
+        );
+    }
+    let unchanged = desired("old", 32);
+    assert!(patch(secret, &live, &unchanged, &json!(null)).is_empty());
+    assert_eq!(
+        paths(&patch(secret, &live, &unchanged, &desired("old", 16))),
+        ["/GenerateSecretString"]
+    );
+}

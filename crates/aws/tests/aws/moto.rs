@@ -39,9 +39,9 @@ pub fn server() -> Option<Moto> {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
         assert!(
             !ci,
-            "moto_server is not installed: run `make moto` or set SEAWORTHY_MOTO_SERVER"
+            "moto_server is not installed: `make test` installs it, or set SEAWORTHY_MOTO_SERVER"
         );
-        eprintln!("NOT RUN: moto_server is not installed (`make moto`)");
+        eprintln!("NOT RUN: moto_server is not installed; `make test` installs it");
         return None;
     };
     let mut process = Command::new(program)

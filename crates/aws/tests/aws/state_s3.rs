@@ -1,10 +1,8 @@
 //! The S3 store against a real S3 and DynamoDB of moto's making.
 //!
 //! `make` installs the server as `target/venv/bin/moto_server`; `SEAWORTHY_MOTO_SERVER` names another one. Without it the
-//! tests fail under `CI=true`, and say that they did not run otherwise.
-#![allow(clippy::unwrap_used)]
-
-mod moto;
+//! tests fail under `CI=true`, and say that they did not run otherwise. Who of many gets a lease at the same instant is not tried:
+//! moto, unlike DynamoDB, does not order two conditional updates of one item.
 
 use std::time::Duration;
 
@@ -44,7 +42,9 @@ fn serials(store: &journal::Contents) -> Vec<u64> {
 
 #[tokio::test]
 async fn what_was_appended_is_read_in_order_after_the_newest_snapshot() {
-    let Some(server) = moto::server() else { return };
+    let Some(server) = crate::moto::server() else {
+        return;
+    };
     let store = server.store("order").await;
     assert_eq!(store.read().await.unwrap(), journal::Contents::default());
 
@@ -104,7 +104,9 @@ async fn what_was_appended_is_read_in_order_after_the_newest_snapshot() {
 
 #[tokio::test]
 async fn a_second_deploy_is_told_who_holds_the_lease_and_a_late_write_is_refused() {
-    let Some(server) = moto::server() else { return };
+    let Some(server) = crate::moto::server() else {
+        return;
+    };
     let store = server.store("fencing").await;
     let first = store.acquire(&owner("first"), HOUR).await.unwrap();
     store.append(&first, &records(&first, 1..=1)).await.unwrap();
@@ -158,30 +160,10 @@ async fn a_second_deploy_is_told_who_holds_the_lease_and_a_late_write_is_refused
 }
 
 #[tokio::test]
-async fn of_two_who_take_a_lease_at_once_one_gets_it() {
-    let Some(server) = moto::server() else { return };
-    let store = server.store("race").await;
-    let names: Vec<String> = (0..8).map(|at| format!("owner-{at}")).collect();
-    let mut attempts = tokio::task::JoinSet::new();
-    for name in &names {
-        let (store, owner) = (store.clone(), owner(name));
-        attempts.spawn(async move { store.acquire(&owner, HOUR).await });
-    }
-    let results = attempts.join_all().await;
-    let won: Vec<&Lease> = results.iter().flatten().collect();
-    assert_eq!(won.len(), 1, "{results:?}");
-    assert_eq!(store.holder().await.unwrap().as_ref(), Some(won[0]));
-    for lost in results.iter().filter_map(|result| result.as_ref().err()) {
-        assert!(
-            matches!(lost, StoreError::Held { owner, .. } if *owner == won[0].owner),
-            "{lost}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn unlock_takes_the_lease_from_its_holder() {
-    let Some(server) = moto::server() else { return };
+    let Some(server) = crate::moto::server() else {
+        return;
+    };
     let store = server.store("unlock").await;
     assert_eq!(store.unlock().await.unwrap(), None);
     let lease = store.acquire(&owner("stuck"), HOUR).await.unwrap();
@@ -196,7 +178,9 @@ async fn unlock_takes_the_lease_from_its_holder() {
 
 #[tokio::test]
 async fn what_was_lost_or_changed_is_said_and_a_snapshot_leads_back() {
-    let Some(server) = moto::server() else { return };
+    let Some(server) = crate::moto::server() else {
+        return;
+    };
     let store = server.store("damage").await;
     let lease = store.acquire(&owner("me"), HOUR).await.unwrap();
     for serial in 1..=3 {
@@ -254,7 +238,9 @@ async fn what_was_lost_or_changed_is_said_and_a_snapshot_leads_back() {
 
 #[tokio::test]
 async fn a_table_that_was_replaced_does_not_make_the_journal_empty() {
-    let Some(server) = moto::server() else { return };
+    let Some(server) = crate::moto::server() else {
+        return;
+    };
     let store = server.store("replaced").await;
     let lease = store.acquire(&owner("me"), HOUR).await.unwrap();
     store.append(&lease, &records(&lease, 1..=1)).await.unwrap();

@@ -1,0 +1,140 @@
+//! Preflight and `verify-aws` against the embedded AWS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::embedded::{Embedded, create};
+use aws::preflight::{Check, Finding, Level, PreflightRequest, preflight};
+use aws::verify::verify;
+use catalog::TypeName;
+use catalog::ids::{AccountId, Region};
+use engine::Pace;
+use serde_json::json;
+
+const VPC: TypeName = TypeName::new("AWS::EC2::VPC");
+
+fn of(findings: &[Finding], check: Check) -> Vec<&Finding> {
+    findings
+        .iter()
+        .filter(|finding| finding.check == check)
+        .collect()
+}
+
+#[tokio::test]
+async fn preflight_names_what_will_go_wrong() {
+    let embedded = Embedded::instant();
+    let provider = embedded.provider().await;
+    for net in 0..4 {
+        create(
+            &provider,
+            &VPC,
+            &json!({"CidrBlock": format!("10.{net}.0.0/16")}),
+        )
+        .await
+        .unwrap();
+    }
+    let region = Region::new(crate::embedded::REGION).unwrap();
+    let none = BTreeSet::new();
+    let (one, two) = (BTreeMap::from([(VPC, 1)]), BTreeMap::from([(VPC, 2)]));
+    let request = PreflightRequest {
+        account: None,
+        region: &region,
+        creates: &one,
+        cluster_zones: &none,
+        existing_subnets: &none,
+    };
+    let findings = preflight(provider.session(), &request).await;
+    assert!(
+        findings.iter().all(|finding| finding.level == Level::Ok),
+        "{findings:?}"
+    );
+
+    let other = AccountId::new("999999999999").unwrap();
+    let request = PreflightRequest {
+        account: Some(&other),
+        creates: &two,
+        ..request
+    };
+    let findings = preflight(provider.session(), &request).await;
+    let quota = of(&findings, Check::Quota);
+    assert_eq!((quota.len(), quota[0].level), (1, Level::Error));
+    assert!(
+        quota[0]
+            .message
+            .contains("is 5: 4 are there, 2 are to be made"),
+        "{quota:?}"
+    );
+    assert!(
+        quota[0]
+            .advice
+            .as_ref()
+            .unwrap()
+            .contains("--quota-code L-F678F1CE --desired-value 6")
+    );
+    assert_eq!(of(&findings, Check::Account)[0].level, Level::Error);
+
+    let elsewhere = Region::new("us-west-2").unwrap();
+    let request = PreflightRequest {
+        region: &elsewhere,
+        ..request
+    };
+    let findings = preflight(provider.session(), &request).await;
+    assert_eq!(of(&findings, Check::Region)[0].level, Level::Error);
+
+    let wrong = embedded
+        .session_as("AKIAWRONG", "wrong-secret-wrong-secret")
+        .await;
+    let findings = preflight(&wrong, &request).await;
+    assert_eq!((findings.len(), findings[0].level), (1, Level::Error));
+}
+
+#[tokio::test]
+async fn the_embedded_aws_is_as_expected_and_nothing_is_left_of_the_verification() {
+    let embedded = Embedded::instant();
+    let provider = embedded.provider().await;
+    let report = verify(
+        &provider,
+        Pace::new(f64::INFINITY),
+        std::future::pending(),
+        |_| {},
+    )
+    .await;
+    assert!(report.is_clean(), "{report:#?}");
+    assert_eq!(embedded.resources().await, 0);
+    assert!(report.steps.len() > 15, "{report:#?}");
+    let names: BTreeSet<&str> = report.steps.iter().map(|step| step.name.as_str()).collect();
+    for expected in [
+        "change behind our back",
+        "delete AWS::EC2::VPC",
+        "update a secret",
+    ] {
+        assert!(names.contains(expected), "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_verification_leaves_nothing_either() {
+    let embedded = Embedded::with(sandbox::TimeScale::Times(200.0), sandbox::Faults::default());
+    let provider = embedded.provider().await;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Mutex::new(Some(tell));
+    let report = verify(
+        &provider,
+        Pace::new(200.0),
+        async {
+            let _ = told.await;
+        },
+        |step| {
+            if step == "create a queue"
+                && let Some(tell) = tell.lock().unwrap().take()
+            {
+                let _ = tell.send(());
+            }
+        },
+    )
+    .await;
+    assert!(
+        report.interrupted && report.left_behind.is_empty(),
+        "{report:#?}"
+    );
+    assert_eq!(embedded.resources().await, 0);
+}
