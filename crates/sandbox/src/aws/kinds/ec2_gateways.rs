@@ -188,12 +188,12 @@ pub(super) fn create_eip(
 pub(super) fn delete_eip(cx: &Context<'_>, entry: &Entry) -> Result<Outcome, Failure> {
     let allocation = text_or(&entry.model, "AllocationId", "");
     match user_of(cx, entry, allocation) {
-        // DisassociateAddress and ReleaseAddress of an address that a NAT gateway holds.
+        // `ReleaseAddress` of an address that a NAT gateway holds: InvalidIPAddress.InUse.
         Some(user) => Err(failure::invalid(
             "Ec2",
             format!(
-                "The address with allocation id [{allocation}] cannot be released because it is locked to your account: \
-                it is in use by {}",
+                "Address {} is in use. [{}]",
+                text_or(&entry.model, "PublicIp", ""),
                 user.identifier
             ),
         )),

@@ -322,10 +322,10 @@ pub(super) fn update_subnet(
     _: &mut Ids,
 ) -> Result<Outcome, Failure> {
     let mut model = proposed.clone();
-    for property in ["Ipv6CidrBlock"] {
-        if super::document::has(&entry.model, property) && !same(&entry.model, proposed, property) {
-            return Err(failure::not_updatable(SUBNET.as_str(), property));
-        }
+    if super::document::has(&entry.model, "Ipv6CidrBlock")
+        && !same(&entry.model, proposed, "Ipv6CidrBlock")
+    {
+        return Err(failure::not_updatable(SUBNET.as_str(), "Ipv6CidrBlock"));
     }
     subnet_defaults(&mut model);
     carry(

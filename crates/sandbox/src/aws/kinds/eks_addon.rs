@@ -31,7 +31,7 @@ pub(super) fn create(cx: &Context<'_>, desired: &Value, ids: &mut Ids) -> Result
     {
         return Err(failure::exists("Eks", "Addon already exists."));
     }
-    let addon = check(cx, cluster, desired)?;
+    let addon = check(cx, cluster, None, desired)?;
     check_administrator(cx, cluster)?;
     if addon.needs_nodes {
         check_nodes(cx, cluster, addon, desired)?;
@@ -67,7 +67,13 @@ fn defaults(cluster: &Entry, addon: &Addon, model: &mut Value) {
     }
 }
 
-fn check(cx: &Context<'_>, cluster: &Entry, model: &Value) -> Result<&'static Addon, Failure> {
+/// Checks a request; `running` is the version that the add-on has: it outlives an upgrade of the cluster.
+fn check(
+    cx: &Context<'_>,
+    cluster: &Entry,
+    running: Option<&str>,
+    model: &Value,
+) -> Result<&'static Addon, Failure> {
     let name = text_or(model, "AddonName", "");
     let version = text_or(&cluster.model, "Version", "");
     let addon = addons::addon(name).ok_or_else(|| {
@@ -77,6 +83,7 @@ fn check(cx: &Context<'_>, cluster: &Entry, model: &Value) -> Result<&'static Ad
         )
     })?;
     if let Some(asked) = text(model, "AddonVersion")
+        && running != Some(asked)
         && !is_version(name, asked, version)
     {
         return Err(failure::invalid(
@@ -285,7 +292,7 @@ pub(super) fn update(
     _: &mut Ids,
 ) -> Result<Outcome, Failure> {
     let cluster = active(cx, text_or(&entry.model, "ClusterName", ""))?;
-    let addon = check(cx, cluster, proposed)?;
+    let addon = check(cx, cluster, text(&entry.model, "AddonVersion"), proposed)?;
     if addon.needs_nodes {
         check_nodes(cx, cluster, addon, proposed)?;
     }

@@ -155,3 +155,24 @@ fn a_route_takes_another_target_of_its_own_network_only() {
         "does not exist",
     );
 }
+
+#[test]
+fn an_add_on_keeps_its_version_when_the_cluster_goes_up() {
+    let mut account = built();
+    account
+        .update("cluster", json!({"Version": "1.36"}))
+        .unwrap();
+    let after = account
+        .update(
+            "kube-proxy",
+            json!({"Tags": [{"Key": "owner", "Value": "x"}]}),
+        )
+        .unwrap();
+    assert_eq!(after["AddonVersion"], "v1.35.0-eksbuild.2");
+    assert_refused(
+        "an older one",
+        account.update("kube-proxy", json!({"AddonVersion": "v1.34.0-eksbuild.2"})),
+        InvalidRequest,
+        "Addon version specified is not supported",
+    );
+}
