@@ -116,7 +116,12 @@ impl Session {
     ///
     /// When the endpoint is not a URL.
     pub async fn new(options: SessionOptions) -> Result<Self, SessionError> {
-        let loopback = options.endpoint.as_deref().is_some_and(is_loopback);
+        // A proxy is no way to this machine. (The configuration is read with the client that this decides on.)
+        let named = options
+            .endpoint
+            .clone()
+            .or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
+        let loopback = named.as_deref().is_some_and(is_loopback);
         let connector = SharedHttpConnector::new(connector(
             HttpConnectorSettings::builder()
                 .connect_timeout(CONNECT_TIMEOUT)

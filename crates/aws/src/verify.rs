@@ -225,11 +225,25 @@ impl Run<'_> {
                 "a client token with another payload is a conflict that names the operation",
                 &message,
             ),
-            other => self.differs(
+            Err(error) => self.differs(
                 step,
                 "a client token with another payload is a conflict",
-                &format!("{other:?}"),
+                &error.to_string(),
             ),
+            Ok(second) => {
+                self.differs(
+                    step,
+                    "a client token with another payload is a conflict",
+                    &format!("it was accepted: {:?}", second.operation),
+                );
+                // It may have made a second one, which then has to go too.
+                if second.operation != first.operation
+                    && let Ok((Some(identifier), _)) = self.wait(type_name, second).await
+                {
+                    let (token, _) = self.remember(type_name, desired);
+                    self.made_as(&token, &identifier);
+                }
+            }
         }
         let early = first.identifier.is_some();
         let (identifier, known_early) = self.settle(step, type_name, first).await?;

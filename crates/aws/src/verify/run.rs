@@ -109,8 +109,8 @@ impl Run<'_> {
                 {
                     Ok(progress) => match self.wait(&type_name, progress).await {
                         Ok((identifier, _)) => identifier,
-                        // What failed has left nothing, or is named by the sweep of tags.
-                        Err(_) => None,
+                        // What failed may have left something.
+                        Err(_) => self.nth(index).map(|(_, identifier)| identifier),
                     },
                     Err(_) => None,
                 },
@@ -123,6 +123,17 @@ impl Run<'_> {
                     .left_behind
                     .push(format!("{type_name} {identifier} ({error})"));
             }
+        }
+        if count == 0 {
+            return;
+        }
+        // Proof that nothing is left, by tags: what this does not see has none.
+        match self.provider.owned(&self.scope).await {
+            Ok(owned) => {
+                let left = owned.into_iter().map(|owned| owned.arn);
+                self.lock_report().left_behind.extend(left);
+            }
+            Err(error) => self.differs("sweep", "what has our tags is listed", &error.to_string()),
         }
     }
 
@@ -295,7 +306,10 @@ impl Run<'_> {
             identifier = progress.identifier.or(identifier);
             match progress.status {
                 Status::Success => return Ok((identifier, early)),
-                Status::Failed(error) => return Err(error),
+                Status::Failed(error) => {
+                    self.left(type_name, identifier);
+                    return Err(error);
+                }
                 Status::InProgress => early = identifier.is_some(),
             }
             let timed_out = |message: &str| ProviderError {
@@ -394,6 +408,21 @@ impl Run<'_> {
             .find(|made| made.token == *token)
         {
             made.identifier = Some(identifier.clone());
+        }
+    }
+
+    /// A failed create has left something behind: it is deleted with the rest.
+    fn left(&self, type_name: &TypeName, identifier: Option<Identifier>) {
+        let mut made = self.lock_made();
+        if identifier.is_none() || made.iter().any(|made| made.identifier == identifier) {
+            return;
+        }
+        if let Some(entry) = made
+            .iter_mut()
+            .rev()
+            .find(|made| made.type_name == *type_name && made.identifier.is_none())
+        {
+            entry.identifier = identifier;
         }
     }
 

@@ -138,3 +138,26 @@ async fn an_interrupted_verification_leaves_nothing_either() {
     );
     assert_eq!(embedded.resources().await, 0);
 }
+
+#[tokio::test]
+async fn what_a_failed_create_left_is_deleted_and_the_failure_is_reported() {
+    let faults = sandbox::Faults {
+        rules: vec![
+            "NotStabilized@1/CreateResource/AWS::SQS::Queue"
+                .parse()
+                .unwrap(),
+        ],
+        ..Default::default()
+    };
+    let embedded = Embedded::with(sandbox::TimeScale::Max, faults);
+    let provider = embedded.provider().await;
+    let pace = Pace::new(f64::INFINITY);
+    let report = verify(&provider, pace, std::future::pending(), |_| {}).await;
+    assert_eq!(report.differences.len(), 1, "{report:#?}");
+    assert!(
+        report.differences[0].step == "create a queue"
+            && report.differences[0].found.contains("NotStabilized")
+    );
+    assert_eq!(report.left_behind, [""; 0]);
+    assert_eq!(embedded.resources().await, 0);
+}

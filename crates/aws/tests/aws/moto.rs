@@ -34,6 +34,7 @@ fn program() -> Option<PathBuf> {
 }
 
 /// Starts a server; none, with a word about it, when it is not installed and this is not CI.
+#[expect(clippy::print_stderr, reason = "a test that did not run has to say so")]
 pub fn server() -> Option<Moto> {
     let Some(program) = program() else {
         let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");

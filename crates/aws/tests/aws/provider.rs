@@ -434,3 +434,36 @@ async fn wrong_credentials_are_said_to_be_wrong() {
         .unwrap_err();
     assert_eq!(error.class, ErrorClass::Unreachable, "{error}");
 }
+
+#[tokio::test]
+async fn errors_on_the_wire_have_the_class_that_the_engine_goes_by() {
+    for (fault, class) in [
+        (
+            "ThrottlingException@1/CreateResource",
+            ErrorClass::Throttled,
+        ),
+        (
+            "ServiceInternalErrorException@1/CreateResource",
+            ErrorClass::Retryable,
+        ),
+        (
+            "ConcurrentOperationException@1/CreateResource",
+            ErrorClass::Retryable,
+        ),
+        (
+            "ServiceLimitExceeded@1/CreateResource",
+            ErrorClass::Terminal,
+        ),
+    ] {
+        let faults = sandbox::Faults {
+            rules: vec![fault.parse().unwrap()],
+            ..Default::default()
+        };
+        let embedded = Embedded::with(sandbox::TimeScale::Max, faults);
+        let provider = embedded.provider().await;
+        let desired = json!({"CidrBlock": "10.0.0.0/16"});
+        let error = create(&provider, &VPC, &desired).await.unwrap_err();
+        assert_eq!(error.class, class, "{fault}: {error}");
+        create(&provider, &VPC, &desired).await.unwrap();
+    }
+}
