@@ -15,7 +15,9 @@ use seaworthy_cli::terminal::Terminal;
 fn main() -> ExitCode {
     // The sandbox starts this program anew, as itself.
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == sandbox::process::SERVE_ARGUMENT)
+    if arguments
+        .next()
+        .is_some_and(|first| first == sandbox::process::SERVE_ARGUMENT)
         && let Some(folder) = arguments.next()
     {
         return serve(std::path::PathBuf::from(folder));
@@ -23,7 +25,11 @@ fn main() -> ExitCode {
     let args = args::parse();
     let terminal = Terminal::detect(args.global.color);
     log(&args);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("error: the process can't be set up: {error}\n"));
@@ -45,10 +51,17 @@ fn main() -> ExitCode {
 
 /// Is the sandbox: detached, until it is told to stop.
 fn serve(folder: std::path::PathBuf) -> ExitCode {
-    let served = tokio::runtime::Runtime::new().map_err(|error| error.to_string()).and_then(|runtime| {
-        let options = ServeOptions::load(&folder).map_err(|error| error.to_string())?;
-        runtime.block_on(sandbox::serve(ServeOptions { detached: true, ..options })).map_err(|error| error.to_string())
-    });
+    let served = tokio::runtime::Runtime::new()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            let options = ServeOptions::load(&folder).map_err(|error| error.to_string())?;
+            runtime
+                .block_on(sandbox::serve(ServeOptions {
+                    detached: true,
+                    ..options
+                }))
+                .map_err(|error| error.to_string())
+        });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,5 +84,8 @@ fn log(args: &Args) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SEAWORTHY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -24,43 +24,73 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     pub(crate) fn read(global: GlobalArgs) -> Result<Self, Failure> {
         // A variable that is not UTF-8 is none of ours.
-        let variables: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let today = match variables.get("SEAWORTHY_TODAY") {
-            Some(text) => text
-                .parse()
-                .map_err(|_| Failure::Wrong(format!("SEAWORTHY_TODAY is `{text}`: a date such as 2026-11-21 is wanted")))?,
+            Some(text) => text.parse().map_err(|_| {
+                Failure::Wrong(format!(
+                    "SEAWORTHY_TODAY is `{text}`: a date such as 2026-11-21 is wanted"
+                ))
+            })?,
             None => today()?,
         };
-        Ok(Self { global, variables, today })
+        Ok(Self {
+            global,
+            variables,
+            today,
+        })
     }
 
     /// The platform's folder.
     pub(crate) fn folder(&self) -> Result<PlatformFolder, Failure> {
-        let start = self.global.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        let start = self
+            .global
+            .directory
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("."));
         Ok(PlatformFolder::find(&start)?)
     }
 
     /// An environment as it is wanted.
-    pub(crate) fn wanted(&self, folder: &PlatformFolder, environment: &EnvironmentName) -> Result<Wanted, Failure> {
-        Ok(Wanted::load(folder, environment, &self.variables, self.today)?)
+    pub(crate) fn wanted(
+        &self,
+        folder: &PlatformFolder,
+        environment: &EnvironmentName,
+    ) -> Result<Wanted, Failure> {
+        Ok(Wanted::load(
+            folder,
+            environment,
+            &self.variables,
+            self.today,
+        )?)
     }
 
     /// The region of the platform that we are in, or of the AWS variables.
     pub(crate) fn region(&self) -> Result<Region, Failure> {
         let folder = self.folder().ok();
-        let environment = folder.as_ref().and_then(|folder| folder.environments().ok()?.into_iter().next());
+        let environment = folder
+            .as_ref()
+            .and_then(|folder| folder.environments().ok()?.into_iter().next());
         if let (Some(folder), Some(environment)) = (folder, environment) {
             return Ok(self.wanted(&folder, &environment)?.platform.region);
         }
-        let named = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variables.get(*name));
-        let named = named.ok_or_else(|| Failure::Wrong("which region? give one with --region".to_owned()))?;
+        let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .iter()
+            .find_map(|name| self.variables.get(*name));
+        let named = named
+            .ok_or_else(|| Failure::Wrong("which region? give one with --region".to_owned()))?;
         Region::new(named).map_err(|error| Failure::Wrong(error.to_string()))
     }
 
     /// Where the sandbox's world is: `SEAWORTHY_HOME`, or the user's folder for data.
     pub(crate) fn sandbox_folder(&self) -> PathBuf {
-        let of = |name: &str| self.variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let of = |name: &str| {
+            self.variables
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let home = of("SEAWORTHY_HOME")
             .or_else(|| of("XDG_DATA_HOME").map(|data| data.join("seaworthy")))
             .or_else(|| of("HOME").map(|home| home.join(".local/share/seaworthy")))
@@ -88,7 +118,10 @@ impl Surroundings {
             TargetName::Aws => Ok(self.aws()),
             TargetName::Sandbox => {
                 let folder = self.sandbox_folder();
-                let options = StartOptions { region: Some(region.to_string()), ..StartOptions::default() };
+                let options = StartOptions {
+                    region: Some(region.to_string()),
+                    ..StartOptions::default()
+                };
                 let endpoint = process::start(&folder, &options)?;
                 sandbox_target(&folder, &endpoint.status)
             }
@@ -110,7 +143,9 @@ impl Surroundings {
 
 fn today() -> Result<Date, Failure> {
     let now = jiff::Zoned::now().date();
-    now.to_string().parse().map_err(|_| Failure::Wrong(format!("this machine's clock says {now}")))
+    now.to_string()
+        .parse()
+        .map_err(|_| Failure::Wrong(format!("this machine's clock says {now}")))
 }
 
 fn no_sandbox() -> Target {

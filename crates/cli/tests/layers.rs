@@ -16,9 +16,36 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("engine", &["catalog", "graph", "journal"]),
     ("aws", &["catalog", "graph", "engine", "journal"]),
     ("sandbox", &["catalog"]),
-    ("operations", &["catalog", "spec", "graph", "blueprint", "journal", "engine", "aws"]),
-    ("cli", &["catalog", "spec", "graph", "blueprint", "journal", "engine", "aws", "sandbox", "operations"]),
-    ("bench", &["catalog", "graph", "journal", "engine", "aws", "sandbox"]),
+    (
+        "operations",
+        &[
+            "catalog",
+            "spec",
+            "graph",
+            "blueprint",
+            "journal",
+            "engine",
+            "aws",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "catalog",
+            "spec",
+            "graph",
+            "blueprint",
+            "journal",
+            "engine",
+            "aws",
+            "sandbox",
+            "operations",
+        ],
+    ),
+    (
+        "bench",
+        &["catalog", "graph", "journal", "engine", "aws", "sandbox"],
+    ),
 ];
 
 /// Crates that give the same answer on any machine and any day.
@@ -48,25 +75,52 @@ struct Metadata {
 
 fn metadata() -> Metadata {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--manifest-path",
+        ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let items = |value: &Value| value.as_array().unwrap().clone();
-    let normal = |dependency: &Value| items(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+    let normal = |dependency: &Value| {
+        items(&dependency["dep_kinds"])
+            .iter()
+            .any(|kind| kind["kind"].is_null())
+    };
     Metadata {
-        names: items(&document["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect(),
+        names: items(&document["packages"])
+            .iter()
+            .map(|package| (text(&package["id"]), text(&package["name"])))
+            .collect(),
         needs: items(&document["resolve"]["nodes"])
             .iter()
             .map(|node| {
                 let needs = items(&node["deps"]);
-                (text(&node["id"]), needs.iter().filter(|need| normal(need)).map(|need| text(&need["pkg"])).collect())
+                (
+                    text(&node["id"]),
+                    needs
+                        .iter()
+                        .filter(|need| normal(need))
+                        .map(|need| text(&need["pkg"]))
+                        .collect(),
+                )
             })
             .collect(),
-        members: items(&document["workspace_members"]).iter().map(text).collect(),
+        members: items(&document["workspace_members"])
+            .iter()
+            .map(text)
+            .collect(),
     }
 }
 
@@ -76,14 +130,23 @@ fn crates_use_only_what_is_below_them() {
     let allowed: BTreeMap<&str, &[&str]> = EDGES.into_iter().collect();
     for member in &metadata.members {
         let name = metadata.names[member].strip_prefix("seaworthy-").unwrap();
-        let may = allowed.get(name).unwrap_or_else(|| panic!("{name} has no place in ARCHITECTURE.md"));
+        let may = allowed
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} has no place in ARCHITECTURE.md"));
         for need in &metadata.needs[member] {
             if let Some(other) = metadata.names[need].strip_prefix("seaworthy-") {
-                assert!(may.contains(&other), "{name} uses {other}, which ARCHITECTURE.md does not allow");
+                assert!(
+                    may.contains(&other),
+                    "{name} uses {other}, which ARCHITECTURE.md does not allow"
+                );
             }
         }
     }
-    assert_eq!(metadata.members.len(), EDGES.len(), "every crate of ARCHITECTURE.md is there");
+    assert_eq!(
+        metadata.members.len(),
+        EDGES.len(),
+        "every crate of ARCHITECTURE.md is there"
+    );
 }
 
 #[test]
@@ -101,7 +164,10 @@ fn pure_crates_reach_no_clock_network_or_randomness() {
                 next.extend(&metadata.needs[package]);
             }
         }
-        let reached: BTreeSet<&str> = reached.into_iter().map(|package| &*metadata.names[package]).collect();
+        let reached: BTreeSet<&str> = reached
+            .into_iter()
+            .map(|package| &*metadata.names[package])
+            .collect();
         for (banned, why) in BANNED {
             assert!(!reached.contains(banned), "{name} reaches {banned}: {why}");
         }
@@ -113,7 +179,10 @@ const LONGEST_FILE: usize = 1_000;
 
 #[test]
 fn no_file_is_too_long_and_no_module_is_a_drawer() {
-    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))];
+    let mut folders = vec![std::path::PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/.."
+    ))];
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
@@ -123,9 +192,17 @@ fn no_file_is_too_long_and_no_module_is_a_drawer() {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 seen += 1;
                 let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-                assert!(lines <= LONGEST_FILE, "{} has {lines} lines", path.display());
+                assert!(
+                    lines <= LONGEST_FILE,
+                    "{} has {lines} lines",
+                    path.display()
+                );
                 let stem = path.file_stem().unwrap().to_str().unwrap();
-                assert!(!["common", "utils", "util", "helpers", "misc"].contains(&stem), "{}: a drawer", path.display());
+                assert!(
+                    !["common", "utils", "util", "helpers", "misc"].contains(&stem),
+                    "{}: a drawer",
+                    path.display()
+                );
             }
         }
     }

@@ -230,8 +230,11 @@ impl Engine {
         } else {
             Outcome::Interrupted
         };
-        self.record(Event::RunEnded { run, outcome }).await?;
-        ended.map(|()| report)
+        let recorded = self.record(Event::RunEnded { run, outcome }).await;
+        // What ended the run is told before what that has led to.
+        ended?;
+        recorded?;
+        Ok(report)
     }
 
     async fn record(&self, event: Event) -> Result<(), EngineError> {

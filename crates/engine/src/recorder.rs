@@ -4,7 +4,7 @@
 //! the next one, so that many operations share the cost of a write.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use catalog::ids::{Fence, LeaseOwner, Serial};
@@ -31,8 +31,8 @@ pub enum RecordError {
     /// The event can't come now: a mistake of ours.
     #[error(transparent)]
     Ledger(Arc<LedgerError>),
-    /// An earlier write failed; after that nothing is written any more.
-    #[error("the journal was closed after an earlier error")]
+    /// The journal was closed: the run is over.
+    #[error("the journal is closed")]
     Closed,
 }
 
@@ -51,6 +51,8 @@ pub struct Recorder {
     events: mpsc::UnboundedSender<(Event, Answer)>,
     lease: watch::Receiver<Lease>,
     closed: AtomicBool,
+    /// Why nothing is written any more, once a write has failed.
+    failure: Arc<OnceLock<RecordError>>,
     renewal: JoinHandle<()>,
 }
 
@@ -78,7 +80,14 @@ impl Recorder {
         };
         let (events, queue) = mpsc::unbounded_channel();
         let (renewed, lease) = watch::channel(lease);
-        tokio::spawn(write(store.clone(), ledger.clone(), lease.clone(), queue));
+        let failure = Arc::new(OnceLock::new());
+        tokio::spawn(write(
+            store.clone(),
+            ledger.clone(),
+            lease.clone(),
+            queue,
+            failure.clone(),
+        ));
         let renewal = tokio::spawn(renew(store.clone(), renewed));
         Ok(Self {
             store,
@@ -86,6 +95,7 @@ impl Recorder {
             events,
             lease,
             closed: AtomicBool::new(false),
+            failure,
             renewal,
         })
     }
@@ -100,10 +110,9 @@ impl Recorder {
             return Err(RecordError::Closed);
         }
         let (answer, written) = oneshot::channel();
-        self.events
-            .send((event, answer))
-            .map_err(|_| RecordError::Closed)?;
-        written.await.map_err(|_| RecordError::Closed)?
+        let gone = || self.failure.get().cloned().unwrap_or(RecordError::Closed);
+        self.events.send((event, answer)).map_err(|_| gone())?;
+        written.await.map_err(|_| gone())?
     }
 
     /// What is known to exist now.
@@ -159,6 +168,7 @@ async fn write(
     ledger: Arc<Mutex<Ledger>>,
     lease: watch::Receiver<Lease>,
     mut queue: mpsc::UnboundedReceiver<(Event, Answer)>,
+    failure: Arc<OnceLock<RecordError>>,
 ) {
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, 256).await > 0 {
@@ -181,6 +191,10 @@ async fn write(
             .append(&lease, &records)
             .await
             .map_err(RecordError::from);
+        if let Err(error) = &written {
+            // The first failure is the one that counts.
+            let _ = failure.set(error.clone());
+        }
         for (serial, answer) in answers {
             // Nobody may be waiting any more: the run was stopped.
             let _ = answer.send(written.clone().map(|()| serial));

@@ -15,13 +15,20 @@ use crate::retry::Retries;
 /// # Errors
 ///
 /// The first error that does not go away by trying again.
-pub async fn read_live(provider: Arc<dyn Provider>, state: &State, settings: Settings) -> Result<Live, ProviderError> {
+pub async fn read_live(
+    provider: Arc<dyn Provider>,
+    state: &State,
+    settings: Settings,
+) -> Result<Live, ProviderError> {
     let limits = Arc::new(Limits::new(settings.calls, settings.rate, settings.pace));
     let mut tasks = JoinSet::new();
     for (address, resource) in &state.resources {
         let (provider, limits) = (provider.clone(), limits.clone());
-        let (address, type_name, identifier) =
-            (address.clone(), resource.type_name.clone(), resource.identifier.clone());
+        let (address, type_name, identifier) = (
+            address.clone(),
+            resource.type_name.clone(),
+            resource.identifier.clone(),
+        );
         tasks.spawn(async move {
             let mut retries = Retries::new(settings.pace);
             loop {

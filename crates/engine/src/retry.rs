@@ -82,6 +82,28 @@ impl Retries {
     }
 }
 
+/// Makes a call, and again while it fails for a reason that passes.
+///
+/// # Errors
+///
+/// The first error that does not pass, or that has not passed in the time that its class is given.
+pub async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
+    pace: Pace,
+    call: impl Fn() -> F,
+) -> Result<T, ProviderError> {
+    let mut retries = Retries::new(pace);
+    loop {
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match retries.after(&error) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(error),
+        }
+    }
+}
+
 /// The waits between polls of one operation: one second, growing by half to ten, unless the other side says when.
 /// Source: the intervals of cdkd's Cloud Control client.
 pub(crate) struct Patience {

@@ -255,7 +255,11 @@ mod tests {
                 desired: Some(desired),
             };
             let action = StepAction::Create;
-            Step { change: &change, action }.typical()
+            Step {
+                change: &change,
+                action,
+            }
+            .typical()
         };
         assert!(typical("CLUSTER_MULTI_AZ") > typical("SINGLE_INSTANCE"));
     }

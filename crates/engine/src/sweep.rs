@@ -8,7 +8,9 @@ use catalog::ids::{Address, Identifier};
 use graph::{Scope, State};
 use serde::Serialize;
 
+use crate::pace::Pace;
 use crate::provider::{Owned, Provider, ProviderError};
+use crate::retry::patiently;
 
 /// What is still there after a destroy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -47,6 +49,7 @@ pub async fn sweep(
     scope: &Scope,
     before: &State,
     after: &State,
+    pace: Pace,
 ) -> Result<Sweep, ProviderError> {
     let mut sweep = Sweep::default();
     let mut pending_arns = BTreeSet::new();
@@ -69,15 +72,12 @@ pub async fn sweep(
             sweep.pending_deletion.push(leftover);
             continue;
         }
-        if provider
-            .read(&resource.type_name, &resource.identifier)
-            .await?
-            .is_some()
-        {
+        let read = || provider.read(&resource.type_name, &resource.identifier);
+        if patiently(pace, read).await?.is_some() {
             sweep.leftovers.push(leftover);
         }
     }
-    let owned = provider.owned(scope).await?;
+    let owned = patiently(pace, || provider.owned(scope)).await?;
     sweep.owned = owned
         .into_iter()
         .filter(|owned| !pending_arns.contains(&owned.arn))

@@ -28,21 +28,39 @@ fn started(kind: OperationKind, identifier: Option<&str>) -> Event {
 
 fn accepted() -> Event {
     let address = Address::new("karpenter/queue").unwrap();
-    Event::OperationAccepted { address, request: RequestToken::new("r").unwrap(), identifier: None }
+    Event::OperationAccepted {
+        address,
+        request: RequestToken::new("r").unwrap(),
+        identifier: None,
+    }
 }
 
 fn succeeded(identifier: Option<&str>) -> Event {
-    let made = identifier.map(|text| Made { identifier: Identifier::new(text).unwrap(), attributes: json!({}) });
-    Event::OperationSucceeded { address: Address::new("karpenter/queue").unwrap(), made }
+    let made = identifier.map(|text| Made {
+        identifier: Identifier::new(text).unwrap(),
+        attributes: json!({}),
+    });
+    Event::OperationSucceeded {
+        address: Address::new("karpenter/queue").unwrap(),
+        made,
+    }
 }
 
 fn run_started() -> Event {
     let run = RunId::new("run").unwrap();
-    Event::RunStarted { run, kind: RunKind::Deploy, spec_hash: "abc".into(), summary: graph::Summary::default() }
+    Event::RunStarted {
+        run,
+        kind: RunKind::Deploy,
+        spec_hash: "abc".into(),
+        summary: graph::Summary::default(),
+    }
 }
 
 fn run_ended(run: &str) -> Event {
-    Event::RunEnded { run: RunId::new(run).unwrap(), outcome: Outcome::Completed }
+    Event::RunEnded {
+        run: RunId::new(run).unwrap(),
+        outcome: Outcome::Completed,
+    }
 }
 
 fn fold(events: impl IntoIterator<Item = Event>) -> Result<Ledger, LedgerError> {
@@ -56,13 +74,19 @@ fn fold(events: impl IntoIterator<Item = Event>) -> Result<Ledger, LedgerError> 
 #[test]
 fn illegal_orders_name_what_came_and_what_was_the_case() {
     let cases = [
-        (vec![accepted()], "record 1: an operation on karpenter/queue can't come before its start"),
+        (
+            vec![accepted()],
+            "record 1: an operation on karpenter/queue can't come before its start",
+        ),
         (
             vec![succeeded(Some("q"))],
             "record 1: the success of an operation on karpenter/queue can't come before its start",
         ),
         (
-            vec![started(OperationKind::Create, None), started(OperationKind::Delete, Some("q"))],
+            vec![
+                started(OperationKind::Create, None),
+                started(OperationKind::Delete, Some("q")),
+            ],
             "record 2: the start of deleting karpenter/queue can't come while creating karpenter/queue is under way",
         ),
         (
@@ -101,7 +125,11 @@ fn a_journal_cut_off_at_any_record_folds_to_what_was_known_then() {
             let ledger = fold(events[..length].iter().cloned()).unwrap();
             let queue = ledger.state.resources.values().next();
             let identifier = queue.map(|queue| queue.identifier.to_string());
-            (identifier, queue.map_or(0, |queue| queue.deposed.len()), ledger.pending.len())
+            (
+                identifier,
+                queue.map_or(0, |queue| queue.deposed.len()),
+                ledger.pending.len(),
+            )
         })
         .collect();
     let first = || Some("queue-1".to_owned());

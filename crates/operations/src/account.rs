@@ -17,17 +17,33 @@ use crate::target::{Connection, StateLocation, Target};
 /// Asks the account whether a plan can work: identity, region, types, quotas, zones, free addresses.
 pub async fn check_account(connection: &Connection, wanted: &Wanted, plan: &Plan) -> Vec<Finding> {
     let mut creates: BTreeMap<TypeName, usize> = BTreeMap::new();
-    let ours = plan.changes.iter().filter(|change| !matches!(change.lifecycle, Lifecycle::Existing(_)));
+    let ours = plan
+        .changes
+        .iter()
+        .filter(|change| !matches!(change.lifecycle, Lifecycle::Existing(_)));
     for change in ours.filter(|change| change.desired.is_some()) {
         let made = matches!(change.action, Action::Create | Action::Replace);
         *creates.entry(change.type_name.clone()).or_default() += usize::from(made);
     }
     let existing = wanted.platform.spec.network.existing.as_ref();
     let existing_subnets: BTreeSet<String> = existing
-        .map(|network| network.private_subnet_ids.iter().chain(&network.public_subnet_ids).cloned().collect())
+        .map(|network| {
+            network
+                .private_subnet_ids
+                .iter()
+                .chain(&network.public_subnet_ids)
+                .cloned()
+                .collect()
+        })
         .unwrap_or_default();
-    let makes_cluster = creates.get("AWS::EKS::Cluster").is_some_and(|count| *count > 0);
-    let zones = wanted.platform.availability_zones.iter().filter(|_| makes_cluster && existing.is_none());
+    let makes_cluster = creates
+        .get("AWS::EKS::Cluster")
+        .is_some_and(|count| *count > 0);
+    let zones = wanted
+        .platform
+        .availability_zones
+        .iter()
+        .filter(|_| makes_cluster && existing.is_none());
     let account = wanted.account();
     let request = PreflightRequest {
         account: account.as_ref(),
@@ -46,11 +62,18 @@ pub async fn check_account(connection: &Connection, wanted: &Wanted, plan: &Plan
 /// When the state's place is not a valid one.
 pub fn policies(location: &StateLocation<'_>) -> Result<Vec<serde_json::Value>, Error> {
     let wanted = location.wanted;
-    let types: BTreeSet<TypeName> = wanted.graph.resources().map(|resource| resource.type_name.clone()).collect();
+    let types: BTreeSet<TypeName> = wanted
+        .graph
+        .resources()
+        .map(|resource| resource.type_name.clone())
+        .collect();
     let account = wanted.account().or_else(|| location.target.account.clone());
     let state = account.as_ref().and_then(|account| location.s3(account));
     // Only secrets of the environment's own name are passed on to what needs them.
-    let secret_prefixes = [format!("{}/", wanted.scope().name()), format!("{}-", wanted.scope().name())];
+    let secret_prefixes = [
+        format!("{}/", wanted.scope().name()),
+        format!("{}-", wanted.scope().name()),
+    ];
     let request = PolicyRequest {
         scope: wanted.scope(),
         account: account.as_ref(),
@@ -73,7 +96,18 @@ pub async fn verify_account(
     observe: impl Fn(&str) + Send + Sync,
 ) -> Result<VerifyReport, Error> {
     let session = target.session(region).await?;
-    let refused = |source| Error::Aws { doing: "could not find out whose credentials these are".to_owned(), source };
-    aws::CallerIdentity::fetch(&session).await.map_err(refused)?;
-    Ok(verify(&aws::AwsProvider::new(session), target.pace, cancel, observe).await)
+    let refused = |source| Error::Aws {
+        doing: "could not find out whose credentials these are".to_owned(),
+        source,
+    };
+    aws::CallerIdentity::fetch(&session)
+        .await
+        .map_err(refused)?;
+    Ok(verify(
+        &aws::AwsProvider::new(session),
+        target.pace,
+        cancel,
+        observe,
+    )
+    .await)
 }

@@ -138,11 +138,19 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
-        Self::File { operation: "could not read", path: path.to_owned(), source }
+        Self::File {
+            operation: "could not read",
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
-        Self::File { operation: "could not write", path: path.to_owned(), source }
+        Self::File {
+            operation: "could not write",
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn store(scope: &str, error: StoreError) -> Self {
@@ -165,9 +173,10 @@ impl Error {
                     owner: owner.to_string(),
                     expires: expires.to_string(),
                 },
-                StoreError::Damaged { place, reason } => {
-                    Self::Damaged { place: place.clone(), reason: reason.clone() }
-                }
+                StoreError::Damaged { place, reason } => Self::Damaged {
+                    place: place.clone(),
+                    reason: reason.clone(),
+                },
                 _ => Self::Engine(EngineError::Fatal(RecordError::Store(error).into())),
             },
             other => Self::Engine(EngineError::Fatal(other.into())),
@@ -178,7 +187,11 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Locked { .. } | Self::Protected { .. } | Self::Refused(_) | Self::StalePlan(_) | Self::WrongAccount { .. }
+            Self::Locked { .. }
+                | Self::Protected { .. }
+                | Self::Refused(_)
+                | Self::StalePlan(_)
+                | Self::WrongAccount { .. }
         )
     }
 
@@ -203,6 +216,10 @@ impl Error {
 fn listed(names: &[EnvironmentName]) -> String {
     match names {
         [] => "none".to_owned(),
-        names => names.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", "),
+        names => names
+            .iter()
+            .map(EnvironmentName::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }

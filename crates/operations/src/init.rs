@@ -14,10 +14,15 @@ use crate::error::Error;
 ///
 /// When one of the files is there already: nothing is written then; or when a file can't be written.
 pub fn init(folder: &Path, preset: Preset, name: &PlatformName) -> Result<Vec<PathBuf>, Error> {
-    let mut files: Vec<(PathBuf, String)> =
-        spec::preset(preset, name).into_iter().map(|(path, text)| (PathBuf::from(path), text)).collect();
+    let mut files: Vec<(PathBuf, String)> = spec::preset(preset, name)
+        .into_iter()
+        .map(|(path, text)| (PathBuf::from(path), text))
+        .collect();
     files.extend(schemas());
-    files.push((PathBuf::from(".gitignore"), "# State can hold names and ids of an account.\n.seaworthy/state/\n".to_owned()));
+    files.push((
+        PathBuf::from(".gitignore"),
+        "# State can hold names and ids of an account.\n.seaworthy/state/\n".to_owned(),
+    ));
     for (path, _) in &files {
         let path = folder.join(path);
         if path.exists() && !path.ends_with(".gitignore") {
@@ -42,14 +47,22 @@ pub fn init(folder: &Path, preset: Preset, name: &PlatformName) -> Result<Vec<Pa
 ///
 /// When they can't be written.
 pub fn write_schemas(folder: &Path) -> Result<(), Error> {
-    schemas().into_iter().try_for_each(|(path, text)| write(&folder.join(path), &text))
+    schemas()
+        .into_iter()
+        .try_for_each(|(path, text)| write(&folder.join(path), &text))
 }
 
 fn schemas() -> [(PathBuf, String); 2] {
     let text = |schema: &serde_json::Value| format!("{schema:#}\n");
     [
-        (PathBuf::from(".seaworthy/platform.schema.json"), text(&spec::json_schema())),
-        (PathBuf::from(".seaworthy/environment.schema.json"), text(&spec::overlay_schema())),
+        (
+            PathBuf::from(".seaworthy/platform.schema.json"),
+            text(&spec::json_schema()),
+        ),
+        (
+            PathBuf::from(".seaworthy/environment.schema.json"),
+            text(&spec::overlay_schema()),
+        ),
     ]
 }
 

@@ -16,6 +16,8 @@ pub use aws::verify::{Unexpected, VerifyReport, VerifyStep};
 pub use error::Error;
 pub use init::{init, write_schemas};
 pub use platform_folder::{PlatformFolder, SHARED};
-pub use run::{Planned, Session, check_confirmation, drifted, gone, plan_only, read_plan, staying, write_plan};
+pub use run::{
+    Planned, Session, check_confirmation, drifted, gone, plan_only, read_plan, staying, write_plan,
+};
 pub use scope::Wanted;
 pub use target::{Connection, StateLocation, Target, TargetKind};

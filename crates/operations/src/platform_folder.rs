@@ -27,10 +27,16 @@ impl PlatformFolder {
     ///
     /// When neither it nor a folder above it has a `platform.yaml`.
     pub fn find(start: &Path) -> Result<Self, Error> {
-        let start = start.canonicalize().map_err(|source| Error::read(start, source))?;
-        let root = start.ancestors().find(|folder| folder.join("platform.yaml").is_file());
+        let start = start
+            .canonicalize()
+            .map_err(|source| Error::read(start, source))?;
+        let root = start
+            .ancestors()
+            .find(|folder| folder.join("platform.yaml").is_file());
         match root {
-            Some(root) => Ok(Self { root: root.to_owned() }),
+            Some(root) => Ok(Self {
+                root: root.to_owned(),
+            }),
             None => Err(Error::NoPlatform { folder: start }),
         }
     }
@@ -59,7 +65,9 @@ impl PlatformFolder {
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(|source| Error::read(&folder, source))?.file_name();
+            let name = entry
+                .map_err(|source| Error::read(&folder, source))?
+                .file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".yaml"));
             names.extend(stem.and_then(|stem| EnvironmentName::new(stem).ok()));
         }
@@ -96,7 +104,12 @@ impl PlatformFolder {
         for other in environments.iter().filter(|other| *other != environment) {
             others.push((other.clone(), self.source(&overlay_path(other))?));
         }
-        let sources = spec::Sources { platform, overlay, environment: environment.clone(), others };
+        let sources = spec::Sources {
+            platform,
+            overlay,
+            environment: environment.clone(),
+            others,
+        };
         spec::load(&sources, variables, today).map_err(Error::Spec)
     }
 
@@ -104,7 +117,8 @@ impl PlatformFolder {
         let path = self.root.join(name);
         let bytes = fs::read(&path).map_err(|source| Error::read(&path, source))?;
         let shown = name.display().to_string();
-        let text = spec::decode(&shown, bytes).map_err(|wrong: Diagnostic| Error::Spec(vec![wrong]))?;
+        let text =
+            spec::decode(&shown, bytes).map_err(|wrong: Diagnostic| Error::Spec(vec![wrong]))?;
         Ok(Source::new(shown, text))
     }
 }

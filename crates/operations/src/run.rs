@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::ids::{Address, RunId};
-use engine::{Engine, Failure, Observer, Outcome, Recorder, Report, RunKind, Settings, Steps, Stop, Sweep, read_live};
+use engine::{
+    Engine, Failure, Observer, Outcome, Recorder, Report, RunKind, Settings, Steps, Stop, Sweep,
+    read_live,
+};
 use graph::{Drifted, Inputs, Lifecycle, Live, Parameter, Plan, State, drift, plan, plan_destroy};
 use journal::Store;
 use tokio::sync::watch;
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 use crate::error::Error;
 use crate::platform_folder::PlatformFolder;
 use crate::scope::Wanted;
-use crate::state::{ledger, lease_owner};
+use crate::state::{lease_owner, ledger};
 use crate::target::{Connection, StateLocation, Target};
 
 /// A plan with what a reader wants to know beside it.
@@ -40,7 +43,11 @@ pub async fn plan_only(
     refresh: bool,
     destroy: bool,
 ) -> Result<Planned, Error> {
-    let location = StateLocation { folder, wanted, target };
+    let location = StateLocation {
+        folder,
+        wanted,
+        target,
+    };
     let (store, connection) = match refresh {
         true => {
             let connection = target.connect(wanted).await?;
@@ -59,8 +66,13 @@ pub async fn plan_only(
         live = Some(read(connection, &ledger.state, target).await?);
     }
     let plan = make_plan(wanted, &ledger.state, &parameters, live.as_ref(), destroy);
-    let critical_path_seconds = Steps::of(&plan, &ledger.state).map_or(0.0, |steps| steps.critical_path());
-    Ok(Planned { plan, critical_path_seconds, unsettled: ledger.pending.len() })
+    let critical_path_seconds =
+        Steps::of(&plan, &ledger.state).map_or(0.0, |steps| steps.critical_path());
+    Ok(Planned {
+        plan,
+        critical_path_seconds,
+        unsettled: ledger.pending.len(),
+    })
 }
 
 fn make_plan(
@@ -74,12 +86,21 @@ fn make_plan(
     if destroy {
         return plan_destroy(wanted.scope(), spec_hash, state);
     }
-    let deployer = state.parameters.get(&Parameter::Deployer).or_else(|| parameters.get(&Parameter::Deployer));
+    let deployer = state
+        .parameters
+        .get(&Parameter::Deployer)
+        .or_else(|| parameters.get(&Parameter::Deployer));
     let graph = match deployer {
         Some(deployer) => wanted.graph_for(deployer),
         None => Cow::Borrowed(&wanted.graph),
     };
-    plan(Inputs { graph: &graph, spec_hash, state, parameters, live })
+    plan(Inputs {
+        graph: &graph,
+        spec_hash,
+        state,
+        parameters,
+        live,
+    })
 }
 
 fn known_parameters(connection: &Connection) -> BTreeMap<Parameter, String> {
@@ -90,10 +111,16 @@ fn known_parameters(connection: &Connection) -> BTreeMap<Parameter, String> {
 }
 
 async fn read(connection: &Connection, state: &State, target: &Target) -> Result<Live, Error> {
-    let settings = Settings { pace: target.pace, ..Settings::default() };
+    let settings = Settings {
+        pace: target.pace,
+        ..Settings::default()
+    };
     read_live(connection.provider.clone(), state, settings)
         .await
-        .map_err(|source| Error::Aws { doing: "could not read what is there".to_owned(), source })
+        .map_err(|source| Error::Aws {
+            doing: "could not read what is there".to_owned(),
+            source,
+        })
 }
 
 /// What somebody else has changed since the last deploy, and how many resources were looked at.
@@ -101,9 +128,18 @@ async fn read(connection: &Connection, state: &State, target: &Target) -> Result
 /// # Errors
 ///
 /// When the state can't be read, or AWS can't be asked.
-pub async fn drifted(folder: &PlatformFolder, wanted: &Wanted, target: &Target) -> Result<(Vec<Drifted>, usize), Error> {
+pub async fn drifted(
+    folder: &PlatformFolder,
+    wanted: &Wanted,
+    target: &Target,
+) -> Result<(Vec<Drifted>, usize), Error> {
     let connection = target.connect(wanted).await?;
-    let store = StateLocation { folder, wanted, target }.store(&connection);
+    let store = StateLocation {
+        folder,
+        wanted,
+        target,
+    }
+    .store(&connection);
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
     Ok((drift(&state, &live), live.len()))
@@ -114,12 +150,25 @@ pub async fn drifted(folder: &PlatformFolder, wanted: &Wanted, target: &Target) 
 /// # Errors
 ///
 /// When the state can't be read, or AWS can't be asked.
-pub async fn gone(folder: &PlatformFolder, wanted: &Wanted, target: &Target) -> Result<BTreeSet<Address>, Error> {
+pub async fn gone(
+    folder: &PlatformFolder,
+    wanted: &Wanted,
+    target: &Target,
+) -> Result<BTreeSet<Address>, Error> {
     let connection = target.connect(wanted).await?;
-    let store = StateLocation { folder, wanted, target }.store(&connection);
+    let store = StateLocation {
+        folder,
+        wanted,
+        target,
+    }
+    .store(&connection);
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
-    Ok(live.into_iter().filter(|(_, model)| model.is_none()).map(|(address, _)| address).collect())
+    Ok(live
+        .into_iter()
+        .filter(|(_, model)| model.is_none())
+        .map(|(address, _)| address)
+        .collect())
 }
 
 /// A scope that is being worked on: its lease is ours until it is closed.
@@ -146,14 +195,36 @@ impl<'w> Session<'w> {
         observer: Observer,
     ) -> Result<Self, Error> {
         let connection = target.connect(wanted).await?;
-        let store: Arc<dyn Store> = StateLocation { folder, wanted, target }.store(&connection);
+        let store: Arc<dyn Store> = StateLocation {
+            folder,
+            wanted,
+            target,
+        }
+        .store(&connection);
         let name = wanted.scope().name();
-        let recorder = Recorder::open(store, &lease_owner()).await.map_err(|error| Error::record(&name, error))?;
+        let recorder = Recorder::open(store, &lease_owner())
+            .await
+            .map_err(|error| Error::record(&name, error))?;
         let first_serial = recorder.with(|ledger| ledger.state.serial);
-        let settings = Settings { pace: target.pace, ..settings };
+        let settings = Settings {
+            pace: target.pace,
+            ..settings
+        };
         let scope = wanted.scope().clone();
-        let engine = Engine::new(scope, connection.provider.clone(), Arc::new(recorder), settings, observer);
-        Ok(Self { wanted, target, connection, engine, first_serial })
+        let engine = Engine::new(
+            scope,
+            connection.provider.clone(),
+            Arc::new(recorder),
+            settings,
+            observer,
+        );
+        Ok(Self {
+            wanted,
+            target,
+            connection,
+            engine,
+            first_serial,
+        })
     }
 
     /// Who we are at the target.
@@ -177,7 +248,10 @@ impl<'w> Session<'w> {
     ///
     /// When AWS can't be reached or the state can't be written.
     pub async fn settle(&self, stop: watch::Receiver<Stop>) -> Result<Vec<Failure>, Error> {
-        self.engine.settle(stop).await.map_err(|error| self.failed(error))
+        self.engine
+            .settle(stop)
+            .await
+            .map_err(|error| self.failed(error))
     }
 
     /// Plans from the state as it is now.
@@ -191,16 +265,29 @@ impl<'w> Session<'w> {
             true => Some(read(&self.connection, &state, self.target).await?),
             false => None,
         };
-        let plan = make_plan(self.wanted, &state, &known_parameters(&self.connection), live.as_ref(), destroy);
-        let critical_path_seconds = Steps::of(&plan, &state).map_or(0.0, |steps| steps.critical_path());
-        Ok(Planned { plan, critical_path_seconds, unsettled: self.unsettled() })
+        let plan = make_plan(
+            self.wanted,
+            &state,
+            &known_parameters(&self.connection),
+            live.as_ref(),
+            destroy,
+        );
+        let critical_path_seconds =
+            Steps::of(&plan, &state).map_or(0.0, |steps| steps.critical_path());
+        Ok(Planned {
+            plan,
+            critical_path_seconds,
+            unsettled: self.unsettled(),
+        })
     }
 
     /// Whether a plan without changes leaves nothing to be written down either: what resources need, predecessors that
     /// an interrupted replacement has left, the end of a search after a rollback.
     pub fn is_settled(&self, plan: &Plan) -> bool {
         let state = self.state();
-        plan.is_empty() && !state.rolled_back && Steps::of(plan, &state).is_ok_and(|steps| steps.steps.is_empty())
+        plan.is_empty()
+            && !state.rolled_back
+            && Steps::of(plan, &state).is_ok_and(|steps| steps.steps.is_empty())
     }
 
     /// Checks a plan that was kept in a file: it must be of this spec, this scope and this state.
@@ -210,9 +297,12 @@ impl<'w> Session<'w> {
     /// When it is not.
     pub fn check(&self, plan: &Plan) -> Result<(), Error> {
         let state = self.state();
-        plan.check(self.wanted.scope(), state.serial).map_err(|stale| Error::StalePlan(stale.to_string()))?;
+        plan.check(self.wanted.scope(), state.serial)
+            .map_err(|stale| Error::StalePlan(stale.to_string()))?;
         if plan.spec_hash != self.wanted.platform.hash {
-            return Err(Error::StalePlan("the plan is stale: the spec has changed since it was made".to_owned()));
+            return Err(Error::StalePlan(
+                "the plan is stale: the spec has changed since it was made".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -223,10 +313,18 @@ impl<'w> Session<'w> {
     ///
     /// When AWS can't be reached or the state can't be written. What fails in AWS is in the report.
     pub async fn apply(&self, plan: &Plan, stop: watch::Receiver<Stop>) -> Result<Report, Error> {
-        let kind = if plan.destroy { RunKind::Destroy } else { RunKind::Deploy };
-        let run = RunId::new(uuid::Uuid::new_v4().to_string()).map_err(|error| Error::Refused(error.to_string()))?;
+        let kind = if plan.destroy {
+            RunKind::Destroy
+        } else {
+            RunKind::Deploy
+        };
+        let run = RunId::new(uuid::Uuid::new_v4().to_string())
+            .map_err(|error| Error::Refused(error.to_string()))?;
         let parameters = known_parameters(&self.connection);
-        self.engine.apply(run, kind, plan, &parameters, stop).await.map_err(|error| self.failed(error))
+        self.engine
+            .apply(run, kind, plan, &parameters, stop)
+            .await
+            .map_err(|error| self.failed(error))
     }
 
     /// Looks for what is left of `before` after a destroy.
@@ -235,9 +333,18 @@ impl<'w> Session<'w> {
     ///
     /// When AWS can't be asked.
     pub async fn sweep(&self, before: &State) -> Result<Sweep, Error> {
-        engine::sweep(&*self.connection.provider, self.wanted.scope(), before, &self.state())
-            .await
-            .map_err(|source| Error::Aws { doing: "could not look for what is left".to_owned(), source })
+        engine::sweep(
+            &*self.connection.provider,
+            self.wanted.scope(),
+            before,
+            &self.state(),
+            self.target.pace,
+        )
+        .await
+        .map_err(|source| Error::Aws {
+            doing: "could not look for what is left".to_owned(),
+            source,
+        })
     }
 
     /// Keeps the state of this run in the history, and gives the lease back.
@@ -255,7 +362,10 @@ impl<'w> Session<'w> {
             Some(Outcome::Interrupted) | None => format!("{}, interrupted", run.kind.name()),
         });
         let name = self.wanted.scope().name();
-        recorder.close(reason.as_deref()).await.map_err(|error| Error::record(&name, error))
+        recorder
+            .close(reason.as_deref())
+            .await
+            .map_err(|error| Error::record(&name, error))
     }
 
     fn failed(&self, error: engine::EngineError) -> Error {
@@ -277,9 +387,9 @@ impl<'w> Session<'w> {
 pub fn check_confirmation(wanted: &Wanted, confirm: Option<&str>) -> Result<(), Error> {
     let name = wanted.scope().name();
     match confirm {
-        Some(given) if given != name => {
-            Err(Error::Refused(format!("`--confirm {given}` is not this environment's name: it is {name}")))
-        }
+        Some(given) if given != name => Err(Error::Refused(format!(
+            "`--confirm {given}` is not this environment's name: it is {name}"
+        ))),
         None if wanted.platform.protected => Err(Error::Protected { name }),
         _ => Ok(()),
     }
@@ -288,7 +398,12 @@ pub fn check_confirmation(wanted: &Wanted, confirm: Option<&str>) -> Result<(), 
 /// The resources of a state that a destroy leaves in AWS.
 pub fn staying(state: &State) -> Vec<&catalog::ids::Address> {
     let stays = |lifecycle: &Lifecycle| !matches!(lifecycle, Lifecycle::Managed);
-    state.resources.iter().filter(|(_, known)| stays(&known.lifecycle)).map(|(address, _)| address).collect()
+    state
+        .resources
+        .iter()
+        .filter(|(_, known)| stays(&known.lifecycle))
+        .map(|(address, _)| address)
+        .collect()
 }
 
 /// Reads a plan that `plan --out` has written.
@@ -298,7 +413,10 @@ pub fn staying(state: &State) -> Vec<&catalog::ids::Address> {
 /// When it can't be read, or is no plan of ours.
 pub fn read_plan(path: &Path) -> Result<Plan, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::read(path, source))?;
-    serde_json::from_str(&text).map_err(|source| Error::PlanFile { path: path.to_owned(), source })
+    serde_json::from_str(&text).map_err(|source| Error::PlanFile {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes a plan to be applied later.
@@ -307,7 +425,9 @@ pub fn read_plan(path: &Path) -> Result<Plan, Error> {
 ///
 /// When it can't be written.
 pub fn write_plan(path: &Path, plan: &Plan) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(plan)
-        .map_err(|source| Error::PlanFile { path: path.to_owned(), source })?;
+    let text = serde_json::to_string_pretty(plan).map_err(|source| Error::PlanFile {
+        path: path.to_owned(),
+        source,
+    })?;
     std::fs::write(path, text + "\n").map_err(|source| Error::write(path, source))
 }

@@ -43,18 +43,29 @@ impl Wanted {
             blueprint::environment(&loaded.platform)
         };
         let graph = built.map_err(Error::Blueprint)?;
-        Ok(Self { platform: loaded.platform, graph, warnings: loaded.warnings, overrides: loaded.overrides })
+        Ok(Self {
+            platform: loaded.platform,
+            graph,
+            warnings: loaded.warnings,
+            overrides: loaded.overrides,
+        })
     }
 
     /// The resources where it is known who deploys. A deployer that the spec lists among the admins has one access entry,
     /// not two: EKS takes one a principal.
     pub fn graph_for(&self, deployer: &str) -> Cow<'_, Graph> {
         let admins = &self.platform.spec.cluster.admins;
-        if !admins.iter().any(|admin| admin == deployer) || self.scope().environment.as_str() == SHARED {
+        if !admins.iter().any(|admin| admin == deployer)
+            || self.scope().environment.as_str() == SHARED
+        {
             return Cow::Borrowed(&self.graph);
         }
         let mut platform = self.platform.clone();
-        platform.spec.cluster.admins.retain(|admin| admin != deployer);
+        platform
+            .spec
+            .cluster
+            .admins
+            .retain(|admin| admin != deployer);
         // With one admin less it builds as it did with it.
         blueprint::environment(&platform).map_or(Cow::Borrowed(&self.graph), Cow::Owned)
     }
@@ -66,6 +77,11 @@ impl Wanted {
 
     /// The account that the spec names.
     pub fn account(&self) -> Option<AccountId> {
-        self.platform.spec.aws.account.as_deref().and_then(|account| AccountId::new(account).ok())
+        self.platform
+            .spec
+            .aws
+            .account
+            .as_deref()
+            .and_then(|account| AccountId::new(account).ok())
     }
 }

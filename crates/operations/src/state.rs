@@ -15,8 +15,11 @@ use crate::scope::Wanted;
 
 /// Who we are to others who want the same lease.
 pub fn lease_owner() -> LeaseOwner {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this machine".to_owned());
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "somebody".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_else(|_| "this machine".to_owned());
     let text = format!("{user}@{} (process {})", host.trim(), std::process::id());
     let printable: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
     match LeaseOwner::new(printable) {
@@ -34,7 +37,10 @@ pub async fn ledger(store: Option<&Arc<dyn Store>>, scope: &str) -> Result<Ledge
     match store {
         None => Ok(Ledger::default()),
         Some(store) => {
-            let contents = store.read().await.map_err(|error| Error::store(scope, error))?;
+            let contents = store
+                .read()
+                .await
+                .map_err(|error| Error::store(scope, error))?;
             Ledger::fold(&contents).map_err(Error::Ledger)
         }
     }
@@ -99,7 +105,11 @@ pub struct Status {
 impl Status {
     /// Says of resources that AWS was asked, and has them no more.
     pub fn mark_gone(&mut self, gone: &BTreeSet<Address>) {
-        for line in self.resources.iter_mut().filter(|line| gone.contains(&line.address)) {
+        for line in self
+            .resources
+            .iter_mut()
+            .filter(|line| gone.contains(&line.address))
+        {
             line.status = ResourceStatus::Gone;
         }
     }
@@ -114,7 +124,10 @@ pub async fn status(wanted: &Wanted, store: Option<&Arc<dyn Store>>) -> Result<S
     let name = wanted.scope().name();
     let ledger = ledger(store, &name).await?;
     let holder = match store {
-        Some(store) => store.holder().await.map_err(|error| Error::store(&name, error))?,
+        Some(store) => store
+            .holder()
+            .await
+            .map_err(|error| Error::store(&name, error))?,
         None => None,
     };
     let mut lines: Vec<ResourceLine> = Vec::new();
@@ -124,7 +137,10 @@ pub async fn status(wanted: &Wanted, store: Option<&Arc<dyn Store>>) -> Result<S
                 Some(_) => ResourceStatus::Creating,
                 None => ResourceStatus::NotDeployed,
             };
-            let id = ledger.pending.get(&resource.address).and_then(|pending| pending.identifier.as_ref());
+            let id = ledger
+                .pending
+                .get(&resource.address)
+                .and_then(|pending| pending.identifier.as_ref());
             lines.push(ResourceLine {
                 address: resource.address.clone(),
                 type_name: resource.type_name.to_string(),
@@ -152,8 +168,17 @@ pub async fn status(wanted: &Wanted, store: Option<&Arc<dyn Store>>) -> Result<S
     })
 }
 
-fn known_status(ledger: &Ledger, address: &Address, known: &ResourceState, wanted: bool) -> ResourceStatus {
-    match ledger.pending.get(address).map(|pending| pending.intent.kind) {
+fn known_status(
+    ledger: &Ledger,
+    address: &Address,
+    known: &ResourceState,
+    wanted: bool,
+) -> ResourceStatus {
+    match ledger
+        .pending
+        .get(address)
+        .map(|pending| pending.intent.kind)
+    {
         Some(OperationKind::Create) => return ResourceStatus::Creating,
         Some(OperationKind::Update) => return ResourceStatus::Updating,
         Some(OperationKind::Delete) => return ResourceStatus::Deleting,
@@ -174,9 +199,23 @@ fn known_status(ledger: &Ledger, address: &Address, known: &ResourceState, wante
 /// When it is not in the state, with the nearest that is.
 pub fn show<'l>(ledger: &'l Ledger, address: &Address) -> Result<&'l ResourceState, Error> {
     ledger.state.resources.get(address).ok_or_else(|| {
-        let last = |address: &Address| address.as_str().rsplit('/').next().unwrap_or_default().to_owned();
-        let near = ledger.state.resources.keys().find(|known| last(known) == last(address));
-        Error::NoResource { address: address.clone(), suggestion: near.cloned() }
+        let last = |address: &Address| {
+            address
+                .as_str()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let near = ledger
+            .state
+            .resources
+            .keys()
+            .find(|known| last(known) == last(address));
+        Error::NoResource {
+            address: address.clone(),
+            suggestion: near.cloned(),
+        }
     })
 }
 
@@ -186,7 +225,10 @@ pub fn show<'l>(ledger: &'l Ledger, address: &Address) -> Result<&'l ResourceSta
 ///
 /// When the store can't be read.
 pub async fn history(store: &Arc<dyn Store>, scope: &str) -> Result<Vec<HistoryEntry>, Error> {
-    store.history().await.map_err(|error| Error::store(scope, error))
+    store
+        .history()
+        .await
+        .map_err(|error| Error::store(scope, error))
 }
 
 /// Goes back to a state of the history (the newest whole one, if none is named; the empty one, if there is none). What
@@ -196,7 +238,11 @@ pub async fn history(store: &Arc<dyn Store>, scope: &str) -> Result<Vec<HistoryE
 /// # Errors
 ///
 /// When somebody is at work, or there is no such state.
-pub async fn rollback(store: &Arc<dyn Store>, scope: &str, to: Option<Serial>) -> Result<Serial, Error> {
+pub async fn rollback(
+    store: &Arc<dyn Store>,
+    scope: &str,
+    to: Option<Serial>,
+) -> Result<Serial, Error> {
     let failed = |error| Error::store(scope, error);
     let lease = store.acquire(&lease_owner(), LEASE).await.map_err(failed)?;
     let result = restart(store, scope, to, &lease).await;
@@ -204,16 +250,30 @@ pub async fn rollback(store: &Arc<dyn Store>, scope: &str, to: Option<Serial>) -
     result
 }
 
-async fn restart(store: &Arc<dyn Store>, scope: &str, to: Option<Serial>, lease: &Lease) -> Result<Serial, Error> {
+async fn restart(
+    store: &Arc<dyn Store>,
+    scope: &str,
+    to: Option<Serial>,
+    lease: &Lease,
+) -> Result<Serial, Error> {
     let failed = |error| Error::store(scope, error);
     let to = match to {
         Some(serial) => Some(serial),
-        None => store.history().await.map_err(failed)?.first().map(|entry| entry.serial),
+        None => store
+            .history()
+            .await
+            .map_err(failed)?
+            .first()
+            .map(|entry| entry.serial),
     };
     let mut ledger = match to {
         Some(serial) => {
             let snapshot = store.snapshot(serial).await.map_err(failed)?;
-            Ledger::fold(&journal::Contents { snapshot: Some(snapshot), records: Vec::new() }).map_err(Error::Ledger)?
+            Ledger::fold(&journal::Contents {
+                snapshot: Some(snapshot),
+                records: Vec::new(),
+            })
+            .map_err(Error::Ledger)?
         }
         None => Ledger::default(),
     };
@@ -239,5 +299,8 @@ async fn restart(store: &Arc<dyn Store>, scope: &str, to: Option<Serial>, lease:
 ///
 /// When the store can't be written.
 pub async fn unlock(store: &Arc<dyn Store>, scope: &str) -> Result<Option<Lease>, Error> {
-    store.unlock().await.map_err(|error| Error::store(scope, error))
+    store
+        .unlock()
+        .await
+        .map_err(|error| Error::store(scope, error))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use catalog::ids::{AccountId, EnvironmentName, Region};
-use engine::{Pace, Provider};
+use engine::{Pace, Provider, patiently};
 use journal::{FolderStore, Store};
 use spec::model::StateBackendKind;
 
@@ -75,16 +75,30 @@ impl Target {
         self.check_region(region)?;
         let session = self.session(region).await?;
         let doing = "could not find out whose credentials these are";
-        let refused = |source| Error::Aws { doing: doing.to_owned(), source };
-        let identity = aws::CallerIdentity::fetch(&session).await.map_err(refused)?;
+        let refused = |source| Error::Aws {
+            doing: doing.to_owned(),
+            source,
+        };
+        let fetch = || aws::CallerIdentity::fetch(&session);
+        let identity = patiently(self.pace, fetch).await.map_err(refused)?;
         if let Some(wanted) = wanted.account()
             && wanted != identity.account
         {
-            return Err(Error::WrongAccount { wanted, actual: identity.account });
+            return Err(Error::WrongAccount {
+                wanted,
+                actual: identity.account,
+            });
         }
         let provider = aws::AwsProvider::new(session.clone());
-        let deployer = provider.deployer().await.map_err(refused)?;
-        Ok(Connection { provider: Arc::new(provider), session, account: identity.account, deployer })
+        let deployer = patiently(self.pace, || provider.deployer())
+            .await
+            .map_err(refused)?;
+        Ok(Connection {
+            provider: Arc::new(provider),
+            session,
+            account: identity.account,
+            deployer,
+        })
     }
 
     /// Opens a session without asking anything.
@@ -96,21 +110,27 @@ impl Target {
         let options = aws::SessionOptions {
             endpoint: self.endpoint.clone(),
             region: region.clone(),
-            credentials: self.credentials.as_ref().map(|(id, secret)| aws::StaticCredentials {
-                access_key_id: id.clone(),
-                secret_access_key: secret.clone(),
-                session_token: None,
-            }),
+            credentials: self
+                .credentials
+                .as_ref()
+                .map(|(id, secret)| aws::StaticCredentials {
+                    access_key_id: id.clone(),
+                    secret_access_key: secret.clone(),
+                    session_token: None,
+                }),
             profile: self.profile.clone(),
         };
-        aws::Session::new(options).await.map_err(|error| Error::Session(Box::new(error)))
+        aws::Session::new(options)
+            .await
+            .map_err(|error| Error::Session(Box::new(error)))
     }
 
     fn check_region(&self, wanted: &Region) -> Result<(), Error> {
         match &self.region {
-            Some(actual) if actual != wanted => {
-                Err(Error::WrongRegion { wanted: wanted.clone(), actual: actual.clone() })
-            }
+            Some(actual) if actual != wanted => Err(Error::WrongRegion {
+                wanted: wanted.clone(),
+                actual: actual.clone(),
+            }),
             _ => Ok(()),
         }
     }
@@ -135,7 +155,10 @@ impl StateLocation<'_> {
     pub async fn offline(&self) -> Result<Option<Arc<dyn Store>>, Error> {
         match self.wanted.platform.spec.state.backend {
             StateBackendKind::Folder => {
-                let account = self.wanted.account().or_else(|| self.target.account.clone());
+                let account = self
+                    .wanted
+                    .account()
+                    .or_else(|| self.target.account.clone());
                 let account = account.or_else(|| self.only_account());
                 Ok(account.map(|account| self.folder_store(&account)))
             }
@@ -164,11 +187,25 @@ impl StateLocation<'_> {
             return None;
         }
         let platform = &self.wanted.platform.platform;
-        let bucket = state.bucket.clone().unwrap_or_else(|| format!("{platform}-seaworthy-state-{account}"));
-        let table = state.lock_table.clone().unwrap_or_else(|| format!("{platform}-seaworthy-locks"));
+        let bucket = state
+            .bucket
+            .clone()
+            .unwrap_or_else(|| format!("{platform}-seaworthy-state-{account}"));
+        let table = state
+            .lock_table
+            .clone()
+            .unwrap_or_else(|| format!("{platform}-seaworthy-locks"));
         let region = &self.wanted.platform.region;
-        let prefix = format!("{}/{account}/{region}/{}", self.target.kind.name(), self.environment());
-        Some(aws::S3Location { bucket, prefix, table })
+        let prefix = format!(
+            "{}/{account}/{region}/{}",
+            self.target.kind.name(),
+            self.environment()
+        );
+        Some(aws::S3Location {
+            bucket,
+            prefix,
+            table,
+        })
     }
 
     fn folder_store(&self, account: &AccountId) -> Arc<dyn Store> {
@@ -177,11 +214,17 @@ impl StateLocation<'_> {
 
     fn path(&self, account: &AccountId) -> PathBuf {
         let region = self.wanted.platform.region.as_str();
-        self.accounts().join(account.as_str()).join(region).join(self.environment().as_str())
+        self.accounts()
+            .join(account.as_str())
+            .join(region)
+            .join(self.environment().as_str())
     }
 
     fn accounts(&self) -> PathBuf {
-        self.folder.own().join("state").join(self.target.kind.name())
+        self.folder
+            .own()
+            .join("state")
+            .join(self.target.kind.name())
     }
 
     fn environment(&self) -> &EnvironmentName {
@@ -192,7 +235,9 @@ impl StateLocation<'_> {
     fn only_account(&self) -> Option<AccountId> {
         let entries = std::fs::read_dir(self.accounts()).ok()?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut accounts = names.filter_map(|name| AccountId::new(name).ok()).filter(|account| self.path(account).exists());
+        let mut accounts = names
+            .filter_map(|name| AccountId::new(name).ok())
+            .filter(|account| self.path(account).exists());
         match (accounts.next(), accounts.next()) {
             (Some(account), None) => Some(account),
             _ => None,

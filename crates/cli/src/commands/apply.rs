@@ -30,7 +30,11 @@ struct Request<'a> {
     output: Output,
 }
 
-pub(crate) async fn deploy(surroundings: &Surroundings, terminal: &Terminal, args: &DeployArgs) -> Result<Ending, Failure> {
+pub(crate) async fn deploy(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &DeployArgs,
+) -> Result<Ending, Failure> {
     let request = Request {
         environment: args.environment.environment.clone(),
         destroy: false,
@@ -45,7 +49,11 @@ pub(crate) async fn deploy(surroundings: &Surroundings, terminal: &Terminal, arg
     carry_out(surroundings, terminal, &request).await
 }
 
-pub(crate) async fn destroy(surroundings: &Surroundings, terminal: &Terminal, args: &DestroyArgs) -> Result<Ending, Failure> {
+pub(crate) async fn destroy(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &DestroyArgs,
+) -> Result<Ending, Failure> {
     let request = Request {
         environment: args.environment.environment.clone(),
         destroy: true,
@@ -65,7 +73,8 @@ pub(crate) async fn bootstrap(
     terminal: &Terminal,
     args: &BootstrapArgs,
 ) -> Result<Ending, Failure> {
-    let environment = EnvironmentName::new(SHARED).map_err(|error| Failure::Wrong(error.to_string()))?;
+    let environment =
+        EnvironmentName::new(SHARED).map_err(|error| Failure::Wrong(error.to_string()))?;
     let request = Request {
         environment,
         destroy: args.destroy,
@@ -81,12 +90,18 @@ pub(crate) async fn bootstrap(
 
 fn not_shared(environment: &EnvironmentName, command: &str) -> Result<(), Failure> {
     match environment.as_str() {
-        SHARED => Err(Failure::Wrong(format!("what environments share is made by `seaworthy {command}`"))),
+        SHARED => Err(Failure::Wrong(format!(
+            "what environments share is made by `seaworthy {command}`"
+        ))),
         _ => Ok(()),
     }
 }
 
-async fn carry_out(surroundings: &Surroundings, terminal: &Terminal, request: &Request<'_>) -> Result<Ending, Failure> {
+async fn carry_out(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    request: &Request<'_>,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &request.environment)?;
     if request.destroy {
@@ -105,7 +120,16 @@ async fn carry_out(surroundings: &Surroundings, terminal: &Terminal, request: &R
     let (stop, stopped) = watch::channel(Stop::No);
     let session = Session::open(&folder, &wanted, &target, settings, observer).await?;
     tokio::spawn(interrupts(stop, progress.sender()));
-    let work = Work { surroundings, terminal, request, wanted: &wanted, target: &target, session: &session, progress, stopped };
+    let work = Work {
+        surroundings,
+        terminal,
+        request,
+        wanted: &wanted,
+        target: &target,
+        session: &session,
+        progress,
+        stopped,
+    };
     let result = work.run(kept).await;
     // The lease is given back and the history kept, whatever became of the run.
     let closed = session.close().await;
@@ -115,11 +139,16 @@ async fn carry_out(surroundings: &Surroundings, terminal: &Terminal, request: &R
 }
 
 fn settings(pace: &PaceArgs, target: &Target) -> Settings {
-    let default = Settings { pace: target.pace, ..Settings::default() };
+    let default = Settings {
+        pace: target.pace,
+        ..Settings::default()
+    };
     Settings {
         operations: pace.concurrency.unwrap_or(default.operations),
         rate: pace.rate.unwrap_or(default.rate),
-        calls: pace.rate.map_or(default.calls, |rate| (rate.ceil() as usize).clamp(1, 256)),
+        calls: pace
+            .rate
+            .map_or(default.calls, |rate| (rate.ceil() as usize).clamp(1, 256)),
         ..default
     }
 }
@@ -149,9 +178,16 @@ impl Work<'_> {
         let planned = match kept {
             Some(plan) => {
                 self.session.check(&plan)?;
-                Planned { plan, ..self.session.plan(false, self.request.destroy).await? }
+                Planned {
+                    plan,
+                    ..self.session.plan(false, self.request.destroy).await?
+                }
             }
-            None => self.session.plan(self.request.refresh, self.request.destroy).await?,
+            None => {
+                self.session
+                    .plan(self.request.refresh, self.request.destroy)
+                    .await?
+            }
         };
         if self.session.is_settled(&planned.plan) {
             return self.nothing_to_do(&planned);
@@ -164,7 +200,12 @@ impl Work<'_> {
                 critical_path_seconds: planned.critical_path_seconds,
                 unsettled: planned.unsettled,
             };
-            render::plan::text(&mut io::stdout(), &view, Detail::Changes, self.terminal.stdout.style)?;
+            render::plan::text(
+                &mut io::stdout(),
+                &view,
+                Detail::Changes,
+                self.terminal.stdout.style,
+            )?;
         }
         if !self.request.destroy && !self.account_is_ready(&planned.plan).await? {
             return Ok(Ending::Refused);
@@ -178,8 +219,12 @@ impl Work<'_> {
             return Ok(Ending::Refused);
         }
         let before = self.session.state();
-        self.progress.start(&planned.plan, planned.critical_path_seconds);
-        let result = self.session.apply(&planned.plan, self.stopped.clone()).await;
+        self.progress
+            .start(&planned.plan, planned.critical_path_seconds);
+        let result = self
+            .session
+            .apply(&planned.plan, self.stopped.clone())
+            .await;
         self.progress.finish();
         let done = result?;
         let sweep = match self.request.destroy && done.outcome == Outcome::Completed {
@@ -187,7 +232,10 @@ impl Work<'_> {
             false => None,
         };
         let retained: Vec<String> = match self.request.destroy {
-            true => operations::staying(&before).into_iter().map(ToString::to_string).collect(),
+            true => operations::staying(&before)
+                .into_iter()
+                .map(ToString::to_string)
+                .collect(),
             false => Vec::new(),
         };
         let view = report::ReportView {
@@ -200,7 +248,12 @@ impl Work<'_> {
         };
         match self.request.output {
             Output::Json => report::json(&mut io::stdout(), &view, self.hints())?,
-            Output::Text => report::text(&mut io::stdout(), &view, self.hints(), self.terminal.stdout.style)?,
+            Output::Text => report::text(
+                &mut io::stdout(),
+                &view,
+                self.hints(),
+                self.terminal.stdout.style,
+            )?,
         }
         let clean = sweep.is_none_or(|sweep| sweep.leftovers.is_empty());
         Ok(match done.outcome {
@@ -213,9 +266,15 @@ impl Work<'_> {
 
     /// Asks the account whether the plan can work, before anything is made. What is only unwise is said.
     async fn account_is_ready(&self, plan: &graph::Plan) -> Result<bool, Failure> {
-        let findings = operations::check_account(self.session.connection(), self.wanted, plan).await;
-        let worth_saying: Vec<_> = findings.into_iter().filter(|finding| finding.level != Level::Ok).collect();
-        let ready = worth_saying.iter().all(|finding| finding.level != Level::Error);
+        let findings =
+            operations::check_account(self.session.connection(), self.wanted, plan).await;
+        let worth_saying: Vec<_> = findings
+            .into_iter()
+            .filter(|finding| finding.level != Level::Ok)
+            .collect();
+        let ready = worth_saying
+            .iter()
+            .all(|finding| finding.level != Level::Error);
         if !worth_saying.is_empty() {
             let checks = super::look::as_checks(worth_saying);
             render::checks::text(&mut io::stderr(), &checks, self.terminal.stderr.style)?;
@@ -228,21 +287,30 @@ impl Work<'_> {
 
     fn nothing_to_do(&self, planned: &Planned) -> Result<Ending, Failure> {
         if self.request.output == Output::Json {
-            print_json(&serde_json::json!({ "outcome": "completed", "done": 0, "failed": [], "skipped": [], "left": [] }))?;
+            print_json(
+                &serde_json::json!({ "outcome": "completed", "done": 0, "failed": [], "skipped": [], "left": [] }),
+            )?;
             return Ok(Ending::Done);
         }
         let name = self.wanted.scope().name();
         let text = match (self.request.destroy, planned.plan.summary.unchanged) {
             (true, _) => format!("Nothing to do: there is nothing of {name}.\n"),
-            (false, 1) => format!("Nothing to do: the one resource of {name} is as the spec wants it.\n"),
-            (false, many) => format!("Nothing to do: all {many} resources of {name} are as the spec wants them.\n"),
+            (false, 1) => {
+                format!("Nothing to do: the one resource of {name} is as the spec wants it.\n")
+            }
+            (false, many) => format!(
+                "Nothing to do: all {many} resources of {name} are as the spec wants them.\n"
+            ),
         };
         super::print(&text)?;
         Ok(Ending::Done)
     }
 
     fn hints(&self) -> Hints<'_> {
-        Hints { environment: self.request.environment.as_str(), target: self.surroundings.global.target }
+        Hints {
+            environment: self.request.environment.as_str(),
+            target: self.surroundings.global.target,
+        }
     }
 
     fn tell(&self, text: &str) -> Result<(), Failure> {
@@ -252,10 +320,11 @@ impl Work<'_> {
 
 /// Ctrl-C once: nothing new is begun. Twice: stop now. A request to end (SIGTERM) is as good as the first.
 async fn interrupts(stop: watch::Sender<Stop>, progress: progress::Sender) {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return,
-    };
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return,
+        };
     loop {
         tokio::select! {
             pressed = tokio::signal::ctrl_c() => {
@@ -265,7 +334,11 @@ async fn interrupts(stop: watch::Sender<Stop>, progress: progress::Sender) {
             }
             _ = terminate.recv() => {}
         }
-        let next = if *stop.borrow() == Stop::No { Stop::Drain } else { Stop::Now };
+        let next = if *stop.borrow() == Stop::No {
+            Stop::Drain
+        } else {
+            Stop::Now
+        };
         progress.interrupted(next);
         stop.send_replace(next);
     }

@@ -11,8 +11,16 @@ use seaworthy_cli::terminal::Terminal;
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;
 
-pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, args: &DoctorArgs) -> Result<Ending, Failure> {
-    let mut checks = vec![Check::new("seaworthy", CheckStatus::Ok, concat!("version ", env!("CARGO_PKG_VERSION")))];
+pub(crate) async fn run(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &DoctorArgs,
+) -> Result<Ending, Failure> {
+    let mut checks = vec![Check::new(
+        "seaworthy",
+        CheckStatus::Ok,
+        concat!("version ", env!("CARGO_PKG_VERSION")),
+    )];
     checks.extend(platform(surroundings));
     checks.push(sandbox(surroundings));
     if surroundings.global.target == TargetName::Aws {
@@ -23,37 +31,61 @@ pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, args: 
         Output::Json => checks::json(out, &checks)?,
         Output::Text => checks::text(out, &checks, terminal.stdout.style)?,
     }
-    Ok(if checks::passed(&checks) { Ending::Done } else { Ending::Failed })
+    Ok(if checks::passed(&checks) {
+        Ending::Done
+    } else {
+        Ending::Failed
+    })
 }
 
 fn platform(surroundings: &Surroundings) -> Vec<Check> {
     let Ok(folder) = surroundings.folder() else {
-        let check = Check::new("platform", CheckStatus::Warning, "there is no platform.yaml here");
+        let check = Check::new(
+            "platform",
+            CheckStatus::Warning,
+            "there is no platform.yaml here",
+        );
         return vec![check.help("make one: seaworthy init DIR --preset ekb")];
     };
     let check = |environment: &EnvironmentName| {
         let name = format!("environment {environment}");
         match surroundings.wanted(&folder, environment) {
             Ok(wanted) => {
-                let detail = format!("valid: {} resources, {} warnings", wanted.graph.len(), wanted.warnings.len());
+                let detail = format!(
+                    "valid: {} resources, {} warnings",
+                    wanted.graph.len(),
+                    wanted.warnings.len()
+                );
                 Check::new(name, CheckStatus::Ok, detail)
             }
             Err(_) => Check::new(name, CheckStatus::Error, "the spec is wrong")
                 .help(format!("see what: seaworthy validate -e {environment}")),
         }
     };
-    folder.environments().unwrap_or_default().iter().map(check).collect()
+    folder
+        .environments()
+        .unwrap_or_default()
+        .iter()
+        .map(check)
+        .collect()
 }
 
 fn sandbox(surroundings: &Surroundings) -> Check {
     let folder = surroundings.sandbox_folder();
     match process::status(&folder) {
         Ok(Some(running)) => {
-            let detail = format!("runs on port {}, its world is in {}", running.port, folder.display());
+            let detail = format!(
+                "runs on port {}, its world is in {}",
+                running.port,
+                folder.display()
+            );
             Check::new("sandbox", CheckStatus::Ok, detail)
         }
         Ok(None) => {
-            let detail = format!("does not run; a deploy starts it. Its world is in {}", folder.display());
+            let detail = format!(
+                "does not run; a deploy starts it. Its world is in {}",
+                folder.display()
+            );
             Check::new("sandbox", CheckStatus::Ok, detail)
         }
         Err(error) => Check::new("sandbox", CheckStatus::Error, error.to_string())
@@ -65,7 +97,9 @@ async fn credentials(surroundings: &Surroundings) -> Check {
     let asked = async {
         let folder = surroundings.folder()?;
         let environments = folder.environments()?;
-        let environment = environments.first().ok_or_else(|| Failure::Wrong("there is no environment".to_owned()))?;
+        let environment = environments
+            .first()
+            .ok_or_else(|| Failure::Wrong("there is no environment".to_owned()))?;
         let wanted = surroundings.wanted(&folder, environment)?;
         let target = surroundings.target(&wanted.platform.region)?;
         Ok::<_, Failure>(target.connect(&wanted).await?)
@@ -75,6 +109,10 @@ async fn credentials(surroundings: &Surroundings) -> Check {
             let detail = format!("account {}, as {}", connection.account, connection.deployer);
             Check::new("AWS credentials", CheckStatus::Ok, detail)
         }
-        Err(failure) => Check::new("AWS credentials", CheckStatus::Error, failure.text(false).trim().to_owned()),
+        Err(failure) => Check::new(
+            "AWS credentials",
+            CheckStatus::Error,
+            failure.text(false).trim().to_owned(),
+        ),
     }
 }

@@ -4,7 +4,10 @@ use std::io;
 
 use graph::Action;
 use operations::{Finding, Level, StateLocation, VerifyReport};
-use seaworthy_cli::args::{DriftArgs, IamPolicyArgs, Output, PlanArgs, PlanOutput, PreflightArgs, StatusArgs, VerifyAwsArgs};
+use seaworthy_cli::args::{
+    DriftArgs, IamPolicyArgs, Output, PlanArgs, PlanOutput, PreflightArgs, StatusArgs,
+    VerifyAwsArgs,
+};
 use seaworthy_cli::render::checks::{self, Check, CheckStatus};
 use seaworthy_cli::render::plan::{Detail, PlanView};
 use seaworthy_cli::render::{self, Hints};
@@ -14,14 +17,19 @@ use super::{confirmed, print, print_json, say};
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;
 
-pub(crate) async fn plan(surroundings: &Surroundings, terminal: &Terminal, args: &PlanArgs) -> Result<Ending, Failure> {
+pub(crate) async fn plan(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &PlanArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = match args.refresh {
         true => surroundings.target(&wanted.platform.region)?,
         false => surroundings.target_as_it_is()?,
     };
-    let planned = operations::plan_only(&folder, &wanted, &target, args.refresh, args.destroy).await?;
+    let planned =
+        operations::plan_only(&folder, &wanted, &target, args.refresh, args.destroy).await?;
     if let Some(file) = &args.out {
         operations::write_plan(file, &planned.plan)?;
     }
@@ -32,7 +40,11 @@ pub(crate) async fn plan(surroundings: &Surroundings, terminal: &Terminal, args:
         critical_path_seconds: planned.critical_path_seconds,
         unsettled: planned.unsettled,
     };
-    let detail = if args.all { Detail::All } else { Detail::Changes };
+    let detail = if args.all {
+        Detail::All
+    } else {
+        Detail::Changes
+    };
     let out = &mut io::BufWriter::new(io::stdout().lock());
     match args.output {
         PlanOutput::Text => render::plan::text(out, &view, detail, terminal.stdout.style)?,
@@ -41,21 +53,44 @@ pub(crate) async fn plan(surroundings: &Surroundings, terminal: &Terminal, args:
     }
     io::Write::flush(out)?;
     if let (Some(file), PlanOutput::Text) = (&args.out, args.output) {
-        let command = format!("seaworthy deploy -e {} --plan {}", args.scope.environment, file.display());
-        say(&format!("\nWritten to {}. `{command}` applies it.\n", file.display()))?;
+        let command = format!(
+            "seaworthy deploy -e {} --plan {}",
+            args.scope.environment,
+            file.display()
+        );
+        say(&format!(
+            "\nWritten to {}. `{command}` applies it.\n",
+            file.display()
+        ))?;
     }
-    let changes = planned.plan.changes.iter().any(|change| change.action != Action::Unchanged);
-    Ok(if args.detailed_exitcode && changes { Ending::Changes } else { Ending::Done })
+    let changes = planned
+        .plan
+        .changes
+        .iter()
+        .any(|change| change.action != Action::Unchanged);
+    Ok(if args.detailed_exitcode && changes {
+        Ending::Changes
+    } else {
+        Ending::Done
+    })
 }
 
-pub(crate) async fn status(surroundings: &Surroundings, terminal: &Terminal, args: &StatusArgs) -> Result<Ending, Failure> {
+pub(crate) async fn status(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &StatusArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = match args.live {
         true => surroundings.target(&wanted.platform.region)?,
         false => surroundings.target_as_it_is()?,
     };
-    let location = StateLocation { folder: &folder, wanted: &wanted, target: &target };
+    let location = StateLocation {
+        folder: &folder,
+        wanted: &wanted,
+        target: &target,
+    };
     let store = location.offline().await?;
     let mut status = operations::state::status(&wanted, store.as_ref()).await?;
     if args.live {
@@ -64,28 +99,54 @@ pub(crate) async fn status(surroundings: &Surroundings, terminal: &Terminal, arg
     }
     match args.output.output {
         Output::Json => render::status::json(&mut io::stdout(), &status)?,
-        Output::Text => render::status::text(&mut io::stdout(), &status, hints(surroundings, &args.scope.environment), terminal.stdout.style)?,
+        Output::Text => render::status::text(
+            &mut io::stdout(),
+            &status,
+            hints(surroundings, &args.scope.environment),
+            terminal.stdout.style,
+        )?,
     }
     Ok(Ending::Done)
 }
 
-pub(crate) async fn drift(surroundings: &Surroundings, terminal: &Terminal, args: &DriftArgs) -> Result<Ending, Failure> {
+pub(crate) async fn drift(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &DriftArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = surroundings.target(&wanted.platform.region)?;
     let (drifted, checked) = operations::drifted(&folder, &wanted, &target).await?;
-    let view = render::drift::DriftView { name: &wanted.scope().name(), drifted: &drifted, checked };
+    let view = render::drift::DriftView {
+        name: &wanted.scope().name(),
+        drifted: &drifted,
+        checked,
+    };
     let out = &mut io::stdout();
     match args.output.output {
         Output::Json => render::drift::json(out, &view)?,
         Output::Text => {
-            render::drift::text(out, &view, hints(surroundings, &args.scope.environment), terminal.stdout.style)?;
+            render::drift::text(
+                out,
+                &view,
+                hints(surroundings, &args.scope.environment),
+                terminal.stdout.style,
+            )?;
         }
     }
-    Ok(if args.detailed_exitcode && !drifted.is_empty() { Ending::Changes } else { Ending::Done })
+    Ok(if args.detailed_exitcode && !drifted.is_empty() {
+        Ending::Changes
+    } else {
+        Ending::Done
+    })
 }
 
-pub(crate) async fn preflight(surroundings: &Surroundings, terminal: &Terminal, args: &PreflightArgs) -> Result<Ending, Failure> {
+pub(crate) async fn preflight(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &PreflightArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = surroundings.target(&wanted.platform.region)?;
@@ -97,7 +158,11 @@ pub(crate) async fn preflight(surroundings: &Surroundings, terminal: &Terminal, 
         Output::Json => checks::json(out, &checks)?,
         Output::Text => checks::text(out, &checks, terminal.stdout.style)?,
     }
-    Ok(if checks::passed(&checks) { Ending::Done } else { Ending::Failed })
+    Ok(if checks::passed(&checks) {
+        Ending::Done
+    } else {
+        Ending::Failed
+    })
 }
 
 /// What a preflight has found, as checks to be shown.
@@ -119,29 +184,45 @@ pub(super) fn as_checks(findings: Vec<Finding>) -> Vec<Check> {
                 Level::Warning => CheckStatus::Warning,
                 Level::Error => CheckStatus::Error,
             };
-            Check { help: finding.advice, ..Check::new(name, status, finding.message) }
+            Check {
+                help: finding.advice,
+                ..Check::new(name, status, finding.message)
+            }
         })
         .collect()
 }
 
-pub(crate) fn iam_policy(surroundings: &Surroundings, args: &IamPolicyArgs) -> Result<Ending, Failure> {
+pub(crate) fn iam_policy(
+    surroundings: &Surroundings,
+    args: &IamPolicyArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = surroundings.target_as_it_is()?;
-    let documents = operations::policies(&StateLocation { folder: &folder, wanted: &wanted, target: &target })?;
+    let documents = operations::policies(&StateLocation {
+        folder: &folder,
+        wanted: &wanted,
+        target: &target,
+    })?;
     match documents.as_slice() {
         [only] => print_json(only)?,
         several => {
             // More than a managed policy may hold: a list of documents, each for a policy of its own.
             print_json(&several)?;
             let count = several.len();
-            say(&format!("These are {count} policies: together they are longer than one managed policy may be.\n"))?;
+            say(&format!(
+                "These are {count} policies: together they are longer than one managed policy may be.\n"
+            ))?;
         }
     }
     Ok(Ending::Done)
 }
 
-pub(crate) async fn verify_aws(surroundings: &Surroundings, terminal: &Terminal, args: &VerifyAwsArgs) -> Result<Ending, Failure> {
+pub(crate) async fn verify_aws(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &VerifyAwsArgs,
+) -> Result<Ending, Failure> {
     let region = match &args.region {
         Some(region) => region.clone(),
         None => surroundings.region()?,
@@ -174,12 +255,22 @@ pub(crate) async fn verify_aws(surroundings: &Surroundings, terminal: &Terminal,
 }
 
 fn verified(report: &VerifyReport) -> String {
-    let mut text = format!("\n{} steps, {} differences from what the sandbox does\n", report.steps.len(), report.differences.len());
+    let mut text = format!(
+        "\n{} steps, {} differences from what the sandbox does\n",
+        report.steps.len(),
+        report.differences.len()
+    );
     for step in &report.steps {
-        text.push_str(&format!("  {:>7.1} s  {}: {}\n", step.seconds, step.name, step.observed));
+        text.push_str(&format!(
+            "  {:>7.1} s  {}: {}\n",
+            step.seconds, step.name, step.observed
+        ));
     }
     for difference in &report.differences {
-        text.push_str(&format!("\n{}\n  expected: {}\n  found:    {}\n", difference.step, difference.expected, difference.found));
+        text.push_str(&format!(
+            "\n{}\n  expected: {}\n  found:    {}\n",
+            difference.step, difference.expected, difference.found
+        ));
     }
     for left in &report.left_behind {
         text.push_str(&format!("\nleft behind, delete it by hand: {left}\n"));
@@ -187,6 +278,12 @@ fn verified(report: &VerifyReport) -> String {
     text
 }
 
-fn hints<'a>(surroundings: &Surroundings, environment: &'a catalog::ids::EnvironmentName) -> Hints<'a> {
-    Hints { environment: environment.as_str(), target: surroundings.global.target }
+fn hints<'a>(
+    surroundings: &Surroundings,
+    environment: &'a catalog::ids::EnvironmentName,
+) -> Hints<'a> {
+    Hints {
+        environment: environment.as_str(),
+        target: surroundings.global.target,
+    }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Ending, Failu
         Command::VerifyAws(verify) => look::verify_aws(&surroundings, terminal, &verify).await,
         Command::Deploy(deploy) => apply::deploy(&surroundings, terminal, &deploy).await,
         Command::Destroy(destroy) => apply::destroy(&surroundings, terminal, &destroy).await,
-        Command::Bootstrap(bootstrap) => apply::bootstrap(&surroundings, terminal, &bootstrap).await,
+        Command::Bootstrap(bootstrap) => {
+            apply::bootstrap(&surroundings, terminal, &bootstrap).await
+        }
         Command::State(command) => state::run(&surroundings, terminal, &command).await,
         Command::Sandbox(command) => sandbox::run(&surroundings, terminal, &command).await,
         Command::Doctor(doctor) => doctor::run(&surroundings, terminal, &doctor).await,
@@ -66,7 +68,10 @@ fn confirmed(terminal: &Terminal, question: &str, yes: bool) -> Result<bool, Fai
         return Ok(true);
     }
     if !terminal.is_interactive() {
-        return Err(Failure::Refused("nobody can be asked without a terminal: give --yes to allow it; nothing was changed".to_owned()));
+        return Err(Failure::Refused(
+            "nobody can be asked without a terminal: give --yes to allow it; nothing was changed"
+                .to_owned(),
+        ));
     }
     say(&format!("\n{question} [y/N] "))?;
     let mut answer = String::new();

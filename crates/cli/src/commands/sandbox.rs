@@ -12,16 +12,29 @@ use super::{confirmed, print, print_json};
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;
 
-pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, command: &SandboxCommand) -> Result<Ending, Failure> {
+pub(crate) async fn run(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    command: &SandboxCommand,
+) -> Result<Ending, Failure> {
     let folder = surroundings.sandbox_folder();
     match command {
         SandboxCommand::Start(args) => {
             let endpoint = process::start(&folder, &start_options(surroundings, args)?)?;
-            let verb = if endpoint.started { "started" } else { "runs already" };
-            print(&format!("The sandbox {verb}: {}\n", described(&endpoint.status)))?;
+            let verb = if endpoint.started {
+                "started"
+            } else {
+                "runs already"
+            };
+            print(&format!(
+                "The sandbox {verb}: {}\n",
+                described(&endpoint.status)
+            ))?;
         }
         SandboxCommand::Stop => match process::stop(&folder)? {
-            true => print("The sandbox is stopped. Its world stays on disk, and its clock stands still.\n")?,
+            true => print(
+                "The sandbox is stopped. Its world stays on disk, and its clock stands still.\n",
+            )?,
             false => print("The sandbox does not run.\n")?,
         },
         SandboxCommand::Status(args) => {
@@ -79,9 +92,15 @@ pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, comman
     Ok(Ending::Done)
 }
 
-fn start_options(surroundings: &Surroundings, args: &SandboxStartArgs) -> Result<StartOptions, Failure> {
+fn start_options(
+    surroundings: &Surroundings,
+    args: &SandboxStartArgs,
+) -> Result<StartOptions, Failure> {
     let region = args.region.as_ref().map(ToString::to_string);
-    let settings = args.no_external_dns.then(|| Settings { external_dns: false, ..Settings::default() });
+    let settings = args.no_external_dns.then(|| Settings {
+        external_dns: false,
+        ..Settings::default()
+    });
     let region = match (region, process::exists(&surroundings.sandbox_folder())) {
         (Some(region), _) => Some(region),
         (None, true) => None,
@@ -99,7 +118,11 @@ fn start_options(surroundings: &Surroundings, args: &SandboxStartArgs) -> Result
 }
 
 fn time_scale(scale: f64) -> TimeScale {
-    if scale.is_infinite() { TimeScale::Max } else { TimeScale::Times(scale) }
+    if scale.is_infinite() {
+        TimeScale::Max
+    } else {
+        TimeScale::Times(scale)
+    }
 }
 
 fn described(status: &Status) -> String {
@@ -108,11 +131,16 @@ fn described(status: &Status) -> String {
         TimeScale::Max => "nothing takes time".to_owned(),
         TimeScale::Times(scale) => format!("{scale} modelled seconds a second"),
     };
-    format!("http://127.0.0.1:{}, account {}, {}, {pace} (process {})", status.port, overview.account, overview.region, status.pid)
+    format!(
+        "http://127.0.0.1:{}, account {}, {}, {pace} (process {})",
+        status.port, overview.account, overview.region, status.pid
+    )
 }
 
 fn status_json(status: Option<&Status>) -> Result<serde_json::Value, Failure> {
-    let Some(status) = status else { return Ok(json!({ "running": false })) };
+    let Some(status) = status else {
+        return Ok(json!({ "running": false }));
+    };
     let mut document = serde_json::to_value(status)?;
     document["running"] = json!(true);
     document["endpoint"] = json!(format!("http://127.0.0.1:{}", status.port));
@@ -125,7 +153,11 @@ fn status_text(status: Option<&Status>) -> String {
     };
     let mut text = format!("The sandbox runs: {}\n", described(status));
     let total: usize = status.overview.resources.values().sum();
-    let _ = writeln!(text, "{total} resources, {} operations under way", status.overview.open_operations.len());
+    let _ = writeln!(
+        text,
+        "{total} resources, {} operations under way",
+        status.overview.open_operations.len()
+    );
     for (type_name, count) in &status.overview.resources {
         let _ = writeln!(text, "  {count:>4}  {type_name}");
     }

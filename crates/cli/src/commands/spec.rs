@@ -23,10 +23,18 @@ pub(crate) fn init(surroundings: &Surroundings, args: &InitArgs) -> Result<Endin
     for path in &written {
         text.push_str(&format!("  {}\n", path.display()));
     }
-    let enter = if args.folder.as_os_str() == "." { String::new() } else { format!("cd {} && ", folder.display()) };
-    text.push_str(&format!("\nNext: {enter}seaworthy plan -e dev, then seaworthy deploy -e dev\n"));
+    let enter = if args.folder.as_os_str() == "." {
+        String::new()
+    } else {
+        format!("cd {} && ", folder.display())
+    };
+    text.push_str(&format!(
+        "\nNext: {enter}seaworthy plan -e dev, then seaworthy deploy -e dev\n"
+    ));
     if io::stdout().is_terminal() {
-        text.push_str("Everything goes to the sandbox on this machine unless --target aws is given.\n");
+        text.push_str(
+            "Everything goes to the sandbox on this machine unless --target aws is given.\n",
+        );
     }
     print(&text)?;
     Ok(Ending::Done)
@@ -34,21 +42,32 @@ pub(crate) fn init(surroundings: &Surroundings, args: &InitArgs) -> Result<Endin
 
 fn named_after(folder: &std::path::Path) -> Result<PlatformName, Failure> {
     let whole = std::path::absolute(folder)?;
-    let name = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    PlatformName::new(name).map_err(|error| Failure::Wrong(format!("{error}; give one with --name")))
+    let name = whole
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    PlatformName::new(name)
+        .map_err(|error| Failure::Wrong(format!("{error}; give one with --name")))
 }
 
-pub(crate) fn validate(surroundings: &Surroundings, terminal: &Terminal, args: &ValidateArgs) -> Result<Ending, Failure> {
+pub(crate) fn validate(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    args: &ValidateArgs,
+) -> Result<Ending, Failure> {
     let folder = surroundings.folder()?;
     let environment = &args.scope.environment;
     if args.output.output == Output::Json {
         return match surroundings.wanted(&folder, environment) {
             Ok(wanted) => {
-                print_json(&json!({ "valid": true, "errors": [], "warnings": diagnostics(&wanted.warnings) }))?;
+                print_json(
+                    &json!({ "valid": true, "errors": [], "warnings": diagnostics(&wanted.warnings) }),
+                )?;
                 Ok(Ending::Done)
             }
             Err(Failure::Operation(operations::Error::Spec(found))) => {
-                let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(spec::Diagnostic::is_error);
+                let (errors, warnings): (Vec<_>, Vec<_>) =
+                    found.into_iter().partition(spec::Diagnostic::is_error);
                 let report = json!({ "valid": false, "errors": diagnostics(&errors), "warnings": diagnostics(&warnings) });
                 print_json(&report)?;
                 Ok(Ending::Failed)
@@ -64,7 +83,10 @@ pub(crate) fn validate(surroundings: &Surroundings, terminal: &Terminal, args: &
         1 => ", with one warning".to_owned(),
         more => format!(", with {more} warnings"),
     };
-    print(&format!("{name} is valid{warnings}: {} resources\n", wanted.graph.len()))?;
+    print(&format!(
+        "{name} is valid{warnings}: {} resources\n",
+        wanted.graph.len()
+    ))?;
     Ok(Ending::Done)
 }
 
@@ -84,7 +106,11 @@ fn diagnostics(found: &[spec::Diagnostic]) -> serde_json::Value {
 }
 
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Ending, Failure> {
-    let schema = if args.environment { spec::overlay_schema() } else { spec::json_schema() };
+    let schema = if args.environment {
+        spec::overlay_schema()
+    } else {
+        spec::json_schema()
+    };
     print_json(&schema)?;
     Ok(Ending::Done)
 }

@@ -14,7 +14,11 @@ use super::{confirmed, print};
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;
 
-pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, command: &StateCommand) -> Result<Ending, Failure> {
+pub(crate) async fn run(
+    surroundings: &Surroundings,
+    terminal: &Terminal,
+    command: &StateCommand,
+) -> Result<Ending, Failure> {
     let environment = match command {
         StateCommand::List(args) | StateCommand::History(args) => &args.scope.environment,
         StateCommand::Show(args) => &args.scope.environment,
@@ -49,8 +53,14 @@ pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, comman
             }
         }
         StateCommand::Rollback(args) => {
-            let to = args.to.map_or("the newest whole state".to_owned(), |to| format!("the state with the serial {to}"));
-            if !confirmed(terminal, &format!("Return {name} to {to}? Nothing in AWS is changed."), args.yes)? {
+            let to = args.to.map_or("the newest whole state".to_owned(), |to| {
+                format!("the state with the serial {to}")
+            });
+            if !confirmed(
+                terminal,
+                &format!("Return {name} to {to}? Nothing in AWS is changed."),
+                args.yes,
+            )? {
                 return Ok(Ending::Refused);
             }
             let serial = state::rollback(&store, &name, args.to).await?;
@@ -65,24 +75,38 @@ pub(crate) async fn run(surroundings: &Surroundings, terminal: &Terminal, comman
                 print(&format!("{name} is not locked.\n"))?;
                 return Ok(Ending::Done);
             };
-            if !confirmed(terminal, &format!("Take the lock of {name} away from {}?", holder.owner), args.yes)? {
+            if !confirmed(
+                terminal,
+                &format!("Take the lock of {name} away from {}?", holder.owner),
+                args.yes,
+            )? {
                 return Ok(Ending::Refused);
             }
             state::unlock(&store, &name).await?;
-            print(&format!("{name} is unlocked. {} can't write its state any more.\n", holder.owner))?;
+            print(&format!(
+                "{name} is unlocked. {} can't write its state any more.\n",
+                holder.owner
+            ))?;
         }
     }
     Ok(Ending::Done)
 }
 
-async fn open(surroundings: &Surroundings, environment: &EnvironmentName) -> Result<(Wanted, Arc<dyn Store>), Failure> {
+async fn open(
+    surroundings: &Surroundings,
+    environment: &EnvironmentName,
+) -> Result<(Wanted, Arc<dyn Store>), Failure> {
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, environment)?;
     let mut target = surroundings.target_as_it_is()?;
     if target.endpoint.is_none() && target.kind == operations::TargetKind::Sandbox {
         target = surroundings.target(&wanted.platform.region)?;
     }
-    let location = StateLocation { folder: &folder, wanted: &wanted, target: &target };
+    let location = StateLocation {
+        folder: &folder,
+        wanted: &wanted,
+        target: &target,
+    };
     let store = match location.offline().await? {
         Some(store) => store,
         None => location.store(&target.connect(&wanted).await?),

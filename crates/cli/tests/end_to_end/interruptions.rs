@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, kill, wait};
+use crate::lab::{Lab, kill, same_world, wait};
 use crate::times;
 
 /// Slow enough that kills fall into the middle of things, fast enough to do it often.
@@ -52,16 +52,30 @@ fn at_points(few: usize, full: usize) {
         let victim = [Victim::Client, Victim::Sandbox, Victim::Both][point % 3];
         let share = (point as f64 + 0.5) / points as f64;
         fresh(&lab);
-        killed(&lab, &["deploy", "-e", "dev", "--yes"], deploy_takes.mul_f64(share), victim);
+        killed(
+            &lab,
+            &["deploy", "-e", "dev", "--yes"],
+            deploy_takes.mul_f64(share),
+            victim,
+        );
         lab.start(SCALE);
         lab.deploy("dev").ok();
-        assert_eq!(lab.world(), expected, "{victim:?} died at {share:.2} of a deploy");
-        lab.run(&["plan", "-e", "dev", "--refresh", "--detailed-exitcode"]).ok();
+        same_world(
+            &lab.world(),
+            &expected,
+            &format!("{victim:?} died at {share:.2} of a deploy"),
+        );
+        lab.run(&["plan", "-e", "dev", "--refresh", "--detailed-exitcode"])
+            .ok();
         let destroy = ["destroy", "-e", "dev", "--confirm", "shop-dev", "--yes"];
         killed(&lab, &destroy, destroy_takes.mul_f64(share), victim);
         lab.start(SCALE);
         lab.destroy("dev").ok();
-        assert_eq!(lab.world(), left, "{victim:?} died at {share:.2} of a destroy");
+        same_world(
+            &lab.world(),
+            &left,
+            &format!("{victim:?} died at {share:.2} of a destroy"),
+        );
     }
 }
 
@@ -76,29 +90,43 @@ fn what_goes_on_and_ends_without_the_client_is_found_again() {
     lab.deploy("dev").ok();
     let expected = lab.world();
     fresh(&lab);
-    killed(&lab, &["deploy", "-e", "dev", "--yes"], Duration::from_millis(700), Victim::Client);
+    killed(
+        &lab,
+        &["deploy", "-e", "dev", "--yes"],
+        Duration::from_millis(700),
+        Victim::Client,
+    );
     // At this scale whatever was under way has ended by now.
     std::thread::sleep(Duration::from_secs(3));
     lab.deploy("dev").ok();
-    assert_eq!(lab.world(), expected);
+    same_world(&lab.world(), &expected, "after the resumed deploy");
 }
 
 #[test]
 fn ctrl_c_waits_for_what_runs_and_a_second_one_stops_at_once() {
     let lab = Lab::running("accelerator", "100");
     let signal = |pid: u32| {
-        std::process::Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap();
+        std::process::Command::new("kill")
+            .args(["-INT", &pid.to_string()])
+            .status()
+            .unwrap();
     };
     let child = lab.spawn(&["deploy", "-e", "dev", "--yes"]);
     let pid = child.id();
     std::thread::sleep(Duration::from_millis(1500));
     signal(pid);
     let said = wait(child).fails(130);
-    assert!(said.stderr.contains("deploy") || said.stdout.contains("deploy"), "how to go on: {said:?}");
+    assert!(
+        said.stderr.contains("deploy") || said.stdout.contains("deploy"),
+        "how to go on: {said:?}"
+    );
     let status = lab.run(&["status", "-e", "dev", "-o", "json"]).ok().json();
     let creating = |status: &serde_json::Value| {
         let resources = status["resources"].as_array().unwrap();
-        resources.iter().filter(|resource| resource["status"] == "creating").count()
+        resources
+            .iter()
+            .filter(|resource| resource["status"] == "creating")
+            .count()
     };
     assert_eq!(creating(&status), 0, "what ran was waited for");
     let child = lab.spawn(&["deploy", "-e", "dev", "--yes"]);
@@ -109,7 +137,12 @@ fn ctrl_c_waits_for_what_runs_and_a_second_one_stops_at_once() {
     let second = Instant::now();
     signal(pid);
     wait(child).fails(130);
-    assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
+    assert!(
+        second.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        second.elapsed()
+    );
     lab.deploy("dev").ok();
-    lab.run(&["plan", "-e", "dev", "--refresh", "--detailed-exitcode"]).ok();
+    lab.run(&["plan", "-e", "dev", "--refresh", "--detailed-exitcode"])
+        .ok();
 }

@@ -13,5 +13,9 @@ mod wrong_input;
 
 /// How many times to do something: a few, or the full number.
 fn times(few: usize, full: usize) -> usize {
-    if std::env::var_os("SEAWORTHY_TEST_FULL").is_some() { full } else { few }
+    if std::env::var_os("SEAWORTHY_TEST_FULL").is_some() {
+        full
+    } else {
+        few
+    }
 }
