@@ -4,13 +4,7 @@ use std::collections::BTreeMap;
 
 use catalog::ids::Address;
 use graph::Scope;
-
-/// The platform that a resource belongs to. The blueprint writes these three on everything that takes tags.
-pub const PLATFORM: &str = "seaworthy:platform";
-/// The environment that it belongs to, or `shared`.
-pub const ENVIRONMENT: &str = "seaworthy:environment";
-/// Its address in the platform.
-pub const ADDRESS: &str = "seaworthy:address";
+pub use graph::owner_tags::{ADDRESS, ENVIRONMENT, PLATFORM};
 
 /// Whether tags say that a resource belongs to the scope.
 pub(crate) fn belongs_to(tags: &BTreeMap<String, String>, scope: &Scope) -> bool {

@@ -4,17 +4,12 @@ use std::collections::BTreeMap;
 
 use catalog::TagShape;
 use catalog::ids::EnvironmentName;
+pub use graph::owner_tags::{ADDRESS, ENVIRONMENT, PLATFORM};
 use graph::{Value, value};
 use spec::Platform;
 
 use crate::draft::Draft;
 
-/// The platform that a resource belongs to.
-pub const PLATFORM: &str = "seaworthy:platform";
-/// The environment that it belongs to, or `shared`.
-pub const ENVIRONMENT: &str = "seaworthy:environment";
-/// Its address in the platform.
-pub const ADDRESS: &str = "seaworthy:address";
 /// On volumes that AWS Backup must save: the environment's name in AWS.
 pub const BACKUP: &str = "seaworthy:backup";
 

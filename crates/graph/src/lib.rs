@@ -14,6 +14,6 @@ mod value;
 pub use diff::{Drifted, Inputs, Live, StateLookup, drift, plan, plan_destroy, resolve_properties};
 pub use plan::{Action, Change, FORMAT, Plan, PropertyChange, Replacement, StalePlan, Summary};
 pub use resolve::{Lookup, as_secret, first_unknown, resolve, secrets};
-pub use resource::{Graph, GraphBuilder, GraphError, Lifecycle, Resource, Scope};
+pub use resource::{Graph, GraphBuilder, GraphError, Lifecycle, Resource, Scope, owner_tags};
 pub use state::{ResourceState, State};
 pub use value::{Attribute, Parameter, Reference, SecretReference, Value};

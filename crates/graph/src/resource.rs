@@ -52,6 +52,16 @@ pub struct Scope {
     pub region: Region,
 }
 
+/// The tags by which what is ours is found again, and told from what is somebody else's.
+pub mod owner_tags {
+    /// The platform that a resource belongs to.
+    pub const PLATFORM: &str = "seaworthy:platform";
+    /// The environment that it belongs to, or `shared`.
+    pub const ENVIRONMENT: &str = "seaworthy:environment";
+    /// Its address in the platform.
+    pub const ADDRESS: &str = "seaworthy:address";
+}
+
 impl Scope {
     /// The environment's name in AWS, `<platform>-<env>`, first part of every name in it.
     pub fn name(&self) -> String {

@@ -153,20 +153,20 @@ impl StateLocation<'_> {
     ///
     /// When AWS has to be asked and refuses.
     pub async fn offline(&self) -> Result<Option<Arc<dyn Store>>, Error> {
-        match self.wanted.platform.spec.state.backend {
-            StateBackendKind::Folder => {
-                let account = self
-                    .wanted
-                    .account()
-                    .or_else(|| self.target.account.clone());
-                let account = account.or_else(|| self.only_account());
-                Ok(account.map(|account| self.folder_store(&account)))
-            }
-            StateBackendKind::S3 => {
-                let connection = self.target.connect(self.wanted).await?;
-                Ok(Some(self.store(&connection)))
-            }
+        let in_s3 = self.wanted.platform.spec.state.backend == StateBackendKind::S3;
+        if in_s3
+            && self.target.kind == TargetKind::Aws
+            && self.environment().as_str() != crate::SHARED
+        {
+            let connection = self.target.connect(self.wanted).await?;
+            return Ok(Some(self.store(&connection)));
         }
+        let account = self
+            .wanted
+            .account()
+            .or_else(|| self.target.account.clone());
+        let account = account.or_else(|| self.only_account());
+        Ok(account.map(|account| self.folder_store(&account)))
     }
 
     /// The store of an opened target.
@@ -181,9 +181,11 @@ impl StateLocation<'_> {
     /// Where in S3 the state is kept, if it is.
     pub(crate) fn s3(&self, account: &AccountId) -> Option<aws::S3Location> {
         let state = &self.wanted.platform.spec.state;
-        // The shared scope makes the bucket, so its own state can't be in it.
+        // The shared scope makes the bucket, so its own state can't be in it; and the sandbox has no buckets to put
+        // anything into.
         let shared = self.environment().as_str() == crate::SHARED;
-        if state.backend == StateBackendKind::Folder || shared {
+        let sandbox = self.target.kind == TargetKind::Sandbox;
+        if state.backend == StateBackendKind::Folder || shared || sandbox {
             return None;
         }
         let platform = &self.wanted.platform.platform;

@@ -11,7 +11,7 @@ use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceAr
 use seaworthy_cli::progress::{self, Progress};
 use seaworthy_cli::render::plan::{Detail, PlanView};
 use seaworthy_cli::render::{self, Hints, report};
-use seaworthy_cli::terminal::Terminal;
+use seaworthy_cli::terminal::{Stream, Terminal, count};
 use tokio::sync::watch;
 
 use super::{confirmed, print_json, say};
@@ -110,7 +110,11 @@ async fn carry_out(
     let kept = request.plan.map(operations::read_plan).transpose()?;
     let target = surroundings.target(&wanted.platform.region)?;
     let progress = Progress::new(progress::Options {
-        stream: terminal.stderr,
+        // A log and a display that redraws itself would write over each other.
+        stream: Stream {
+            is_terminal: terminal.stderr.is_terminal && surroundings.global.verbose == 0,
+            ..terminal.stderr
+        },
         pace: target.pace,
         destroy: request.destroy,
     });
@@ -168,7 +172,10 @@ impl Work<'_> {
     async fn run(mut self, kept: Option<graph::Plan>) -> Result<Ending, Failure> {
         let unsettled = self.session.unsettled();
         if unsettled > 0 {
-            self.tell(&format!("An earlier run has left {unsettled} operations open; finding out what became of them.\n"))?;
+            let open = count(unsettled, "operation");
+            self.tell(&format!(
+                "An earlier run has left {open} open; finding out what became of them.\n"
+            ))?;
             let failures = self.session.settle(self.stopped.clone()).await?;
             report::unsettled(&mut io::stderr(), &failures, self.terminal.stderr.style)?;
             if *self.stopped.borrow() > Stop::No {
@@ -214,7 +221,15 @@ impl Work<'_> {
             true => format!("Destroy {}?", self.wanted.scope().name()),
             false => format!("Deploy this to {}?", self.target.kind.name()),
         };
-        if !confirmed(self.terminal, &question, self.request.yes)? {
+        let mut stopped = self.stopped.clone();
+        let answer = tokio::select! {
+            answer = confirmed(self.terminal, &question, self.request.yes) => answer?,
+            _ = stopped.wait_for(|stop| *stop > Stop::No) => {
+                self.tell("\nNothing was changed.\n")?;
+                return Ok(Ending::Interrupted);
+            }
+        };
+        if !answer {
             self.tell("Nothing was changed.\n")?;
             return Ok(Ending::Refused);
         }
@@ -255,7 +270,7 @@ impl Work<'_> {
                 self.terminal.stdout.style,
             )?,
         }
-        let clean = sweep.is_none_or(|sweep| sweep.leftovers.is_empty());
+        let clean = view.is_clean();
         Ok(match done.outcome {
             Outcome::Completed if !clean => Ending::Failed,
             Outcome::Completed => Ending::Done,

@@ -228,7 +228,7 @@ pub(crate) async fn verify_aws(
         None => surroundings.region()?,
     };
     let question = "Make a VPC, a subnet, a role, a queue and a secret in this account, and delete them again?";
-    if !confirmed(terminal, question, args.yes)? {
+    if !confirmed(terminal, question, args.yes).await? {
         return Ok(Ending::Refused);
     }
     let target = surroundings.target(&region)?;

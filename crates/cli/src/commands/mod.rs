@@ -63,7 +63,7 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 /// Asks a question that `yes` answers. Without a terminal nobody can be asked, and it is refused.
-fn confirmed(terminal: &Terminal, question: &str, yes: bool) -> Result<bool, Failure> {
+async fn confirmed(terminal: &Terminal, question: &str, yes: bool) -> Result<bool, Failure> {
     if yes {
         return Ok(true);
     }
@@ -74,7 +74,13 @@ fn confirmed(terminal: &Terminal, question: &str, yes: bool) -> Result<bool, Fai
         ));
     }
     say(&format!("\n{question} [y/N] "))?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    // A thread of its own: Ctrl-C must be heard while it waits, and the process need not wait for it to end.
+    let (answered, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // Whoever asked may be gone.
+        let _ = answered.send(io::stdin().read_line(&mut line).map(|_| line));
+    });
+    let line = answer.await.unwrap_or_else(|_| Ok(String::new()))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }

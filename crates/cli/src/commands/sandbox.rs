@@ -62,7 +62,7 @@ pub(crate) async fn run(
             print(&text)?;
         }
         SandboxCommand::Reset(args) => {
-            if !confirmed(terminal, "Empty the sandbox's world?", args.yes)? {
+            if !confirmed(terminal, "Empty the sandbox's world?", args.yes).await? {
                 return Ok(Ending::Refused);
             }
             process::reset(&folder)?;

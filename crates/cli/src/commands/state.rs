@@ -60,7 +60,9 @@ pub(crate) async fn run(
                 terminal,
                 &format!("Return {name} to {to}? Nothing in AWS is changed."),
                 args.yes,
-            )? {
+            )
+            .await?
+            {
                 return Ok(Ending::Refused);
             }
             let serial = state::rollback(&store, &name, args.to).await?;
@@ -79,7 +81,9 @@ pub(crate) async fn run(
                 terminal,
                 &format!("Take the lock of {name} away from {}?", holder.owner),
                 args.yes,
-            )? {
+            )
+            .await?
+            {
                 return Ok(Ending::Refused);
             }
             state::unlock(&store, &name).await?;
