@@ -484,7 +484,7 @@ pub struct StateUnlockArgs {
 pub enum SandboxCommand {
     /// Start it, detached, if it does not run
     #[command(
-        after_help = "Examples:\n  seaworthy sandbox start --time-scale max\n  seaworthy sandbox start --faults faults.json"
+        after_help = "Examples:\n  seaworthy sandbox start --time-scale max\n  seaworthy sandbox start --faults faults.json\n  seaworthy sandbox start --fault ThrottlingException=20% --fault NotStabilized@1/CreateResource/AWS::EKS::Cluster"
     )]
     Start(SandboxStartArgs),
     /// Stop it; its world stays on disk
@@ -520,6 +520,9 @@ pub struct SandboxStartArgs {
     /// Which calls fail, and how
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// One fault, `CODE=20%` or `CODE@3`, with `/OPERATION` and `/TYPE` after it to narrow it; may be repeated
+    #[arg(long = "fault", value_name = "FAULT", conflicts_with = "faults")]
+    pub fault: Vec<sandbox::FaultRule>,
     /// Leave the validation records of certificates to the user, as outside AWS
     #[arg(long)]
     pub no_external_dns: bool,

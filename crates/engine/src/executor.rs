@@ -373,6 +373,11 @@ impl<'e> Execution<'e> {
                 continue;
             };
             match result {
+                Ok(Ok(_)) if self.has_predecessor(&id) => {
+                    if let Err(error) = self.begin(id).await {
+                        fatal = fatal.or(Some(error));
+                    }
+                }
                 Ok(Ok(identifier)) => {
                     self.succeeded(&id, identifier.map(|id| id.to_string()), begun)
                 }
@@ -414,6 +419,11 @@ impl<'e> Execution<'e> {
             }
             _ => {}
         }
+        if step.change.action == Action::Create && self.is_known_without_predecessor(&id.address) {
+            // It is gone from AWS: its successor replaces nothing.
+            let address = id.address.clone();
+            self.engine.record(Event::Forgotten { address }).await?;
+        }
         let intent = match self.intent(step.change, &step.action) {
             Ok(intent) => intent,
             Err(error) => {
@@ -433,6 +443,24 @@ impl<'e> Execution<'e> {
         Ok(())
     }
 
+    fn is_known_without_predecessor(&self, address: &Address) -> bool {
+        self.engine.recorder().with(|ledger| {
+            let known = ledger.state.resources.get(address);
+            known.is_some_and(|known| known.deposed.is_empty())
+        })
+    }
+
+    /// Whether the resource that was deleted was the successor of one that an interrupted replacement has left: that
+    /// one goes too.
+    fn has_predecessor(&self, id: &StepId) -> bool {
+        let step = self.steps.steps.get(id);
+        step.is_some_and(|step| step.change.action == Action::Delete)
+            && self
+                .engine
+                .recorder()
+                .with(|ledger| ledger.state.resources.contains_key(&id.address))
+    }
+
     fn intent(&self, change: &Change, action: &StepAction) -> Result<Intent, ProviderError> {
         let recorder = self.engine.recorder();
         let known = recorder.with(|ledger| {
@@ -443,6 +471,10 @@ impl<'e> Execution<'e> {
                 .map(|resource| resource.identifier.clone())
         });
         let (properties, identifier) = match action {
+            // What the state has now: a predecessor comes to the fore when its successor is gone.
+            StepAction::Delete(_) if change.action == Action::Delete => {
+                (serde_json::Value::Null, known)
+            }
             StepAction::Delete(identifier) => (serde_json::Value::Null, Some(identifier.clone())),
             _ => {
                 let desired = change.desired.as_ref();

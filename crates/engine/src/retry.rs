@@ -53,13 +53,18 @@ impl Retries {
             ErrorClass::Unreachable => return self.unreachable(),
             _ => return None,
         };
+        // What takes its time to be known everywhere takes it on the wall where the clock waits for nothing.
+        let pace = match error.class {
+            ErrorClass::Propagation if self.pace.scale().is_infinite() => Pace::REAL,
+            _ => self.pace,
+        };
         // Where time does not count (a scale of `max`), attempts do.
-        let passed = self.pace.modelled(self.start.elapsed());
+        let passed = pace.modelled(self.start.elapsed());
         let enough = passed.is_some_and(|passed| passed > allowed) || self.attempts >= attempts;
         if enough {
             return None;
         }
-        let wait = self.pace.wall(self.backoff());
+        let wait = pace.wall(self.backoff());
         // A wall-clock floor, so that a clock that waits for nothing does not become a busy loop.
         Some(wait.max(Duration::from_millis(2)))
     }

@@ -17,6 +17,7 @@ use graph::{
 use journal::{FolderStore, Store};
 use seaworthy_engine::{
     Engine, EngineError, Notice, Outcome, Pace, Recorder, Report, RunKind, Settings, Stop, What,
+    read_live,
 };
 use tokio::sync::watch;
 
@@ -284,6 +285,79 @@ async fn a_replacement_moves_the_dependants_over_before_the_old_one_goes() {
         "the VPC goes last: {deletions:?}"
     );
     assert_eq!(cloud.contents().len(), wanted.len());
+}
+
+#[tokio::test]
+async fn what_somebody_deleted_is_made_again_and_leaves_no_ghost() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let graph = platform("10.0.0.0/16", 2);
+    fixture.deploy(&cloud, &graph).await.unwrap();
+    cloud.empty();
+    let engine = fixture.engine(&cloud).await;
+    let state = engine.recorder().state();
+    let live = read_live(Arc::new(cloud.clone()), &state, settings())
+        .await
+        .unwrap();
+    let parameters = BTreeMap::new();
+    let inputs = Inputs {
+        graph: &graph,
+        spec_hash: "abc",
+        state: &state,
+        parameters: &parameters,
+        live: Some(&live),
+    };
+    let (_stop, stopped) = watch::channel(Stop::No);
+    let report = engine
+        .apply(
+            run_id(),
+            RunKind::Deploy,
+            &plan(inputs),
+            &parameters,
+            stopped,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (report.outcome, report.done),
+        (Outcome::Completed, graph.len())
+    );
+    let resources = engine.recorder().state().resources;
+    assert!(
+        resources.values().all(|known| known.deposed.is_empty()),
+        "the old ones are nobody's"
+    );
+    drop(engine);
+    fixture.store().unlock().await.unwrap();
+    fixture.destroy(&cloud).await.unwrap();
+    assert!(cloud.contents().is_empty());
+}
+
+#[tokio::test]
+async fn a_destroy_takes_along_what_an_interrupted_replacement_has_left() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    fixture
+        .deploy(&cloud, &platform("10.0.0.0/16", 0))
+        .await
+        .unwrap();
+    // The replacement is made; the old one can't be deleted.
+    let stubborn = cloud.with(|_, what, _| match what {
+        "delete" => Fate::Refused("InvalidRequest"),
+        _ => Fate::Works,
+    });
+    let report = fixture
+        .deploy(&stubborn, &platform("10.1.0.0/16", 0))
+        .await
+        .unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(cloud.contents().len(), platform("10.1.0.0/16", 0).len() + 1);
+    let report = fixture
+        .destroy(&cloud.with(|_, _, _| Fate::Works))
+        .await
+        .unwrap();
+    assert_eq!(report.outcome, Outcome::Completed);
+    assert!(cloud.contents().is_empty(), "{:?}", cloud.contents());
+    let engine = fixture.engine(&cloud).await;
+    assert!(engine.recorder().state().resources.is_empty());
 }
 
 #[tokio::test]

@@ -88,6 +88,72 @@ async fn preflight_names_what_will_go_wrong() {
 }
 
 #[tokio::test]
+async fn zones_and_free_addresses_are_what_ec2_says() {
+    let embedded = Embedded::in_region(
+        "us-east-1",
+        sandbox::TimeScale::Max,
+        sandbox::Faults::default(),
+    );
+    let provider = embedded.provider().await;
+    let block = json!({"CidrBlock": "10.0.0.0/16"});
+    let vpc = create(&provider, &VPC, &block).await.unwrap();
+    let subnet = TypeName::new("AWS::EC2::Subnet");
+    let mut subnets = BTreeSet::new();
+    for block in ["10.0.0.0/24", "10.0.1.0/28"] {
+        let desired = json!({"VpcId": vpc, "CidrBlock": block});
+        let made = create(&provider, &subnet, &desired).await.unwrap();
+        subnets.insert(made.to_string());
+    }
+    let region = Region::new("us-east-1").unwrap();
+    let zones = |letters: &str| -> BTreeSet<String> {
+        let names = letters.chars().map(|letter| format!("us-east-1{letter}"));
+        names.collect()
+    };
+    let (served, other, nothing) = (zones("abc"), zones("ae"), BTreeMap::new());
+    let request = PreflightRequest {
+        account: None,
+        region: &region,
+        creates: &nothing,
+        cluster_zones: &served,
+        existing_subnets: &subnets,
+    };
+    let findings = preflight(provider.session(), &request).await;
+    assert!(of(&findings, Check::Zones).is_empty(), "{findings:?}");
+    let addresses: Vec<(Level, &str)> = of(&findings, Check::FreeAddresses)
+        .iter()
+        .map(|finding| {
+            (
+                finding.level,
+                finding.message.rsplit("has ").next().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            (Level::Warning, "11 free addresses"),
+            (Level::Ok, "251 free addresses")
+        ]
+    );
+
+    let gone = BTreeSet::from(["subnet-0123456789abcdef0".to_owned()]);
+    let request = PreflightRequest {
+        cluster_zones: &other,
+        existing_subnets: &gone,
+        ..request
+    };
+    let findings = preflight(provider.session(), &request).await;
+    let zones = of(&findings, Check::Zones);
+    assert_eq!((zones.len(), zones[0].level), (1, Level::Error));
+    assert!(zones[0].message.contains("use1-az3, which is us-east-1e"));
+    let addresses = of(&findings, Check::FreeAddresses);
+    assert!(
+        addresses[0].message.contains("InvalidSubnetID.NotFound"),
+        "{addresses:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_embedded_aws_is_as_expected_and_nothing_is_left_of_the_verification() {
     let embedded = Embedded::instant();
     let provider = embedded.provider().await;

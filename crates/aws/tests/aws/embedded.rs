@@ -15,6 +15,7 @@ pub const REGION: &str = "eu-central-1";
 /// A server on a world of its own.
 pub struct Embedded {
     pub server: Server,
+    region: &'static str,
     _dir: tempfile::TempDir,
 }
 
@@ -25,17 +26,22 @@ impl Embedded {
     }
 
     pub fn with(time_scale: TimeScale, faults: Faults) -> Self {
+        Self::in_region(REGION, time_scale, faults)
+    }
+
+    pub fn in_region(region: &'static str, time_scale: TimeScale, faults: Faults) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = ServeOptions {
             dir: dir.path().to_owned(),
             port: Some(0),
             time_scale,
-            region: REGION.to_owned(),
+            region: region.to_owned(),
             seed: Some(1),
             ..ServeOptions::default()
         };
         Self {
             server: Server::start(options, faults).unwrap(),
+            region,
             _dir: dir,
         }
     }
@@ -49,7 +55,7 @@ impl Embedded {
     pub async fn session_as(&self, id: &str, secret: &str) -> Session {
         Session::new(SessionOptions {
             endpoint: Some(self.server.endpoint()),
-            region: Region::new(REGION).unwrap(),
+            region: Region::new(self.region).unwrap(),
             credentials: Some(StaticCredentials {
                 access_key_id: id.to_owned(),
                 secret_access_key: secret.to_owned(),

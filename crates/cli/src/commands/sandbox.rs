@@ -112,9 +112,21 @@ fn start_options(
         time_scale: args.time_scale.map(time_scale),
         region,
         settings,
-        faults: args.faults.as_deref().map(Faults::load).transpose()?,
+        faults: faults(args)?,
         ..StartOptions::default()
     })
+}
+
+/// The faults that were asked for, by file or one by one.
+fn faults(args: &SandboxStartArgs) -> Result<Option<Faults>, Failure> {
+    if let Some(file) = &args.faults {
+        return Ok(Some(Faults::load(file)?));
+    }
+    let rules = args.fault.clone();
+    Ok((!rules.is_empty()).then(|| Faults {
+        rules,
+        ..Faults::default()
+    }))
 }
 
 fn time_scale(scale: f64) -> TimeScale {

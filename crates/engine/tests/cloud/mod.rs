@@ -97,6 +97,11 @@ impl Cloud {
             .collect()
     }
 
+    /// Somebody deletes everything by hand.
+    pub fn empty(&self) {
+        self.world.lock().unwrap().resources.clear();
+    }
+
     /// Types and properties, without what the cloud made up.
     pub fn contents(&self) -> Vec<(String, Json)> {
         let world = self.world.lock().unwrap();

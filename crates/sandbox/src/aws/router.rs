@@ -7,7 +7,7 @@ use super::account::Account;
 use super::cloudcontrol;
 use super::faults::{CallFault, Stop};
 use super::services::{
-    acm, budgets, cloudformation, route53, secretsmanager, servicequotas, sts, tagging,
+    acm, budgets, cloudformation, ec2, route53, secretsmanager, servicequotas, sts, tagging,
 };
 use super::signature::{Authorization, Refusal, Scope};
 use super::wire::{Protocol, Reply, Request, ServiceError};
@@ -47,7 +47,7 @@ struct Service {
     operations: &'static [&'static str],
 }
 
-const SERVICES: [Service; 9] = [
+const SERVICES: [Service; 10] = [
     Service {
         signing_name: "cloudcontrolapi",
         protocol: Protocol::JSON_1_0,
@@ -71,6 +71,13 @@ const SERVICES: [Service; 9] = [
         calls: Calls::Action(cloudformation::handle),
         global: false,
         operations: cloudformation::OPERATIONS,
+    },
+    Service {
+        signing_name: "ec2",
+        protocol: Protocol::Ec2,
+        calls: Calls::Action(ec2::handle),
+        global: false,
+        operations: ec2::OPERATIONS,
     },
     Service {
         signing_name: "route53",
@@ -180,7 +187,10 @@ impl Service {
     ) -> Result<Routed, ServiceError> {
         let unknown = |operation: &str| {
             ServiceError::bad_request(
-                "UnknownOperationException",
+                match self.protocol {
+                    Protocol::Ec2 => "InvalidAction",
+                    _ => "UnknownOperationException",
+                },
                 format!(
                     "The sandbox has no operation '{operation}' of the service '{}'. It has {}.",
                     self.signing_name,

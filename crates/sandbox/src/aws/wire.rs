@@ -1,4 +1,4 @@
-//! The three wire protocols that the embedded AWS speaks: what a call looks like, and the shape that an answer or an error
+//! The wire protocols that the embedded AWS speaks: what a call looks like, and the shape that an answer or an error
 //! takes in each.
 
 use std::borrow::Cow;
@@ -163,6 +163,8 @@ pub(crate) enum Protocol {
     },
     /// AWS Query, with the service's XML namespace.
     Query(&'static str),
+    /// AWS Query as EC2 speaks it: its errors have another frame, without a namespace.
+    Ec2,
     /// REST-XML, with the service's XML namespace.
     RestXml(&'static str),
 }
@@ -191,6 +193,20 @@ impl Protocol {
                 content_type,
                 json!({ "__type": error.code, message_key: error.message }).to_string(),
             ),
+            // EC2 API reference, "Error codes for the Amazon EC2 API".
+            Self::Ec2 => {
+                let mut xml =
+                    Xml("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>".to_owned());
+                xml.open("Errors")
+                    .open("Error")
+                    .text("Code", &error.code)
+                    .text("Message", &error.message)
+                    .close("Error")
+                    .close("Errors")
+                    .text("RequestID", request_id)
+                    .close("Response");
+                ("text/xml", xml.into_string())
+            }
             Self::Query(namespace) | Self::RestXml(namespace) => {
                 let fault = if error.status < 500 {
                     "Sender"
@@ -218,7 +234,7 @@ impl Protocol {
     pub(crate) fn json(self, value: &Value) -> Reply {
         let content_type = match self {
             Self::Json { content_type, .. } => content_type,
-            Self::Query(_) | Self::RestXml(_) => "application/json",
+            Self::Query(_) | Self::Ec2 | Self::RestXml(_) => "application/json",
         };
         Reply {
             status: 200,
@@ -419,5 +435,16 @@ mod tests {
             .find(|node| node.has_tag_name(("urn:x", "Message")))
             .unwrap();
         assert_eq!(message.text(), Some("<a href=\"b\"> & c"));
+    }
+
+    #[test]
+    fn an_error_of_ec2_has_the_frame_that_its_clients_read() {
+        let error = ServiceError::bad_request("InvalidAction", "no");
+        let reply = Protocol::Ec2.error(&error, "id");
+        let text = String::from_utf8(reply.body).unwrap();
+        assert!(
+            text.ends_with("<Response><Errors><Error><Code>InvalidAction</Code><Message>no</Message></Error></Errors><RequestID>id</RequestID></Response>"),
+            "{text}"
+        );
     }
 }

@@ -345,7 +345,7 @@ pub(super) fn delete_subnet(cx: &Context<'_>, entry: &Entry) -> Result<Outcome, 
 
 /// Addresses of a subnet that are still free: EC2 keeps five of each block, each NAT gateway, control plane, endpoint
 /// and broker interface takes one.
-pub(super) fn free_addresses(cx: &Context<'_>, subnet: &Entry) -> i64 {
+pub(in crate::aws) fn free_addresses(cx: &Context<'_>, subnet: &Entry) -> i64 {
     let block: Option<Ipv4Net> =
         text(&subnet.model, "CidrBlock").and_then(|text| text.parse().ok());
     let size = block.map_or(0, |block| 1_i64 << (32 - u32::from(block.prefix_len())));

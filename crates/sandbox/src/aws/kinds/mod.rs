@@ -54,6 +54,9 @@ use super::ids::Ids;
 use super::world::{Entry, World};
 use crate::Settings;
 
+pub(in crate::aws) use ec2_network::free_addresses;
+pub(in crate::aws) use reference::zone_id;
+
 /// What a rule sees.
 pub struct Context<'a> {
     /// Every resource there is.

@@ -1,6 +1,8 @@
 //! AWS Budgets: budgets with their notifications. A budget is an entry of the world of type `AWS::Budgets::Budget`, identified
 //! by its name.
 
+use std::collections::BTreeSet;
+
 use catalog::TypeName;
 use serde_json::{Value, json};
 
@@ -21,6 +23,8 @@ pub(crate) const OPERATIONS: &[&str] = &[
     "DescribeNotificationsForBudget",
     "DescribeSubscribersForNotification",
     "ListTagsForResource",
+    "TagResource",
+    "UntagResource",
     "UpdateBudget",
 ];
 
@@ -37,7 +41,8 @@ pub(crate) fn handle(
         return None;
     }
     Some(account.session(|session| {
-        if operation != "ListTagsForResource" {
+        // These name the resource by its ARN, with the account in it.
+        if !["ListTagsForResource", "TagResource", "UntagResource"].contains(&operation) {
             own_account(session, input)?;
         }
         match operation {
@@ -84,7 +89,9 @@ pub(crate) fn handle(
                 let (entry, at) = find_notification(session, input)?;
                 Ok(json!({ "Subscribers": notifications(entry)[at]["Subscribers"] }))
             }
-            _ => list_tags(session, input),
+            "TagResource" => tag(session, input),
+            "UntagResource" => untag(session, input),
+            _ => Ok(json!({ "ResourceTags": tags_of(by_arn(session, input)?) })),
         }
     }))
 }
@@ -175,6 +182,7 @@ fn create(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceErro
         checked_notification(&one["Notification"])?;
         checked_subscribers(&one["Subscribers"])?;
     }
+    checked_tags(tags.as_array().map_or(&[][..], Vec::as_slice))?;
     let model = json!({ "Budget": budget, "NotificationsWithSubscribers": notifications, "ResourceTags": tags });
     session.put(BUDGET, name, model);
     Ok(json!({}))
@@ -324,8 +332,83 @@ fn create_subscriber(session: &mut Session<'_>, input: &Value) -> Result<Value, 
     Ok(json!({}))
 }
 
-fn list_tags(session: &Session<'_>, input: &Value) -> Result<Value, ServiceError> {
+/// The budget that `ResourceARN` names.
+fn by_arn<'a>(session: &Session<'a>, input: &Value) -> Result<&'a Entry, ServiceError> {
     let arn = required_text(input, "ResourceARN", INVALID)?;
-    let name = arn.split_once(":budget/").map_or(arn, |(_, name)| name);
-    Ok(json!({ "ResourceTags": by_name(session, name)?.model["ResourceTags"] }))
+    let world = session.world();
+    let prefix = format!(
+        "arn:{}:budgets::{}:budget/",
+        world.partition(),
+        world.account()
+    );
+    let name = arn.strip_prefix(&prefix).ok_or_else(|| {
+        ServiceError::bad_request(
+            INVALID,
+            format!("{arn} is not the ARN of a budget of this account ({prefix}…)"),
+        )
+    })?;
+    by_name(session, name)
+}
+
+fn tags_of(entry: &Entry) -> Vec<Value> {
+    entry.model["ResourceTags"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Tags as the service takes them: a key once, at most 200 (API reference, `ResourceTags`).
+fn checked_tags(tags: &[Value]) -> Result<(), ServiceError> {
+    let keys: BTreeSet<&str> = tags.iter().filter_map(|tag| tag["Key"].as_str()).collect();
+    let valid = |tag: &Value| {
+        let key = tag["Key"].as_str().unwrap_or_default();
+        (1..=128).contains(&key.chars().count())
+            && !key.starts_with(catalog::RESERVED_PREFIX)
+            && tag["Value"]
+                .as_str()
+                .is_some_and(|value| value.chars().count() <= 256)
+    };
+    if keys.len() != tags.len() || !tags.iter().all(valid) {
+        return Err(ServiceError::bad_request(
+            INVALID,
+            "A tag needs a Key of 1 to 128 characters that is there once and is not reserved, and a Value of at most 256",
+        ));
+    }
+    if tags.len() > 200 {
+        return Err(ServiceError::bad_request(
+            "ServiceQuotaExceededException",
+            "A budget can have at most 200 tags.",
+        ));
+    }
+    Ok(())
+}
+
+fn tag(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceError> {
+    let entry = by_arn(session, input)?;
+    let given = required(input, "ResourceTags", INVALID)?;
+    let given = given.as_array().map_or(&[][..], Vec::as_slice);
+    checked_tags(given)?;
+    let mut tags = tags_of(entry);
+    tags.retain(|old| given.iter().all(|new| new["Key"] != old["Key"]));
+    tags.extend(given.iter().cloned());
+    checked_tags(&tags)?;
+    put_tags(session, entry, &tags);
+    Ok(json!({}))
+}
+
+/// Keys that are not there are no error.
+fn untag(session: &mut Session<'_>, input: &Value) -> Result<Value, ServiceError> {
+    let entry = by_arn(session, input)?;
+    let gone = required(input, "ResourceTagKeys", INVALID)?;
+    let gone = gone.as_array().map_or(&[][..], Vec::as_slice);
+    let mut tags = tags_of(entry);
+    tags.retain(|tag| !gone.contains(&tag["Key"]));
+    put_tags(session, entry, &tags);
+    Ok(json!({}))
+}
+
+fn put_tags(session: &mut Session<'_>, entry: &Entry, tags: &[Value]) {
+    let mut model = entry.model.clone();
+    model["ResourceTags"] = json!(tags);
+    session.put(BUDGET, entry.identifier.clone(), model);
 }

@@ -3,6 +3,7 @@
 pub(crate) mod acm;
 pub(crate) mod budgets;
 pub(crate) mod cloudformation;
+pub(crate) mod ec2;
 pub(crate) mod route53;
 pub(crate) mod secretsmanager;
 pub(crate) mod servicequotas;

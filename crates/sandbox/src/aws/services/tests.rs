@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{acm, budgets, route53, secretsmanager, servicequotas, tagging};
+use super::{acm, budgets, ec2, route53, secretsmanager, servicequotas, tagging};
 use crate::Settings;
 use crate::aws::account::{Account, AccountOptions};
 use crate::aws::error::HandlerErrorCode;
@@ -596,6 +596,35 @@ fn budgets_keep_their_notifications_apart_from_themselves() {
         json!({ "Notification": notification }),
     );
     assert_eq!(subscribers["Subscribers"], json!([email, sns]));
+    let tagged = |more: Value| {
+        let mut input = json!({ "ResourceARN": "arn:aws:budgets::123456789012:budget/b" });
+        let members = more.as_object().unwrap().clone();
+        input.as_object_mut().unwrap().extend(members);
+        input
+    };
+    let tags = |tags: Value| tagged(json!({ "ResourceTags": tags }));
+    let (a, b) = (
+        json!({ "Key": "a", "Value": "1" }),
+        json!({ "Key": "b", "Value": "1" }),
+    );
+    call("TagResource", tags(json!([a, b])));
+    call("TagResource", tags(json!([{ "Key": "b", "Value": "2" }])));
+    call(
+        "UntagResource",
+        tagged(json!({ "ResourceTagKeys": ["a", "c"] })),
+    );
+    assert_eq!(
+        call("ListTagsForResource", tagged(json!({})))["ResourceTags"],
+        json!([{ "Key": "b", "Value": "2" }])
+    );
+    let reserved = tags(json!([{ "Key": "aws:a", "Value": "1" }]));
+    assert_eq!(
+        refused("TagResource", reserved),
+        "InvalidParameterException"
+    );
+    let nobody =
+        json!({ "ResourceARN": "arn:aws:budgets::123456789012:budget/c", "ResourceTags": [a] });
+    assert_eq!(refused("TagResource", nobody), "NotFoundException");
     call("DeleteBudget", json!({}));
     assert_eq!(refused("DescribeBudget", json!({})), "NotFoundException");
     let other = json!({ "AccountId": "210987654321", "BudgetName": "b" });
@@ -663,4 +692,60 @@ fn a_certificate_tells_the_records_that_it_looks_for() {
         json!({ "CertificateStatuses": ["PENDING_VALIDATION"] }),
     );
     assert_eq!(listed["CertificateSummaryList"], json!([]));
+}
+
+fn ec2(world: &World, form: &str) -> Result<String, String> {
+    let request = Request {
+        method: Method::POST,
+        path: "/".to_owned(),
+        query: String::new(),
+        headers: HeaderMap::new(),
+        body: format!("{form}&Version=2016-11-15").into_bytes(),
+    };
+    let action = request.parameters()["Action"].clone();
+    let answered = ec2::handle(&world.account, &action, &request, "id").unwrap();
+    answered
+        .map(|reply| String::from_utf8(reply.body).unwrap())
+        .map_err(|error| error.code.into_owned())
+}
+
+#[test]
+fn ec2_tells_zones_and_what_is_free_in_subnets() {
+    let world = world();
+    let zones = ec2(
+        &world,
+        "Action=DescribeAvailabilityZones&Filter.1.Name=zone-name&Filter.1.Value.1=eu-central-1b&Filter.1.Value.2=eu-central-1c",
+    );
+    assert_eq!(texts(&zones.unwrap(), "zoneId"), ["euc1-az2", "euc1-az3"]);
+    let subnet = |id: &str, block: &str| {
+        let model = json!({ "SubnetId": id, "VpcId": "vpc-1", "CidrBlock": block, "AvailabilityZone": "eu-central-1a" });
+        world.put("AWS::EC2::Subnet", id, model);
+    };
+    subnet("subnet-1", "10.0.0.0/24");
+    subnet("subnet-2", "10.0.1.0/28");
+    world.put(
+        "AWS::EC2::NatGateway",
+        "nat-1",
+        json!({ "NatGatewayId": "nat-1", "SubnetId": "subnet-2" }),
+    );
+    let free = |form: &str| {
+        let answer = ec2(&world, &format!("Action=DescribeSubnets{form}"));
+        answer.map(|answer| texts(&answer, "availableIpAddressCount"))
+    };
+    assert_eq!(free("").unwrap(), ["251", "10"]);
+    assert_eq!(free("&SubnetId.1=subnet-2").unwrap(), ["10"]);
+    assert_eq!(
+        free("&Filter.1.Name=vpc-id&Filter.1.Value.1=vpc-2").unwrap(),
+        [""; 0]
+    );
+    for (form, code) in [
+        ("&SubnetId.1=subnet-3", "InvalidSubnetID.NotFound"),
+        (
+            "&Filter.1.Name=colour&Filter.1.Value.1=red",
+            "InvalidParameterValue",
+        ),
+        ("&MaxResults=5", "UnknownParameter"),
+    ] {
+        assert_eq!(free(form), Err(code.to_owned()), "{form}");
+    }
 }
