@@ -19,6 +19,8 @@ build: ## Build the release binary: target/release/seaworthy
 test: ## Everything that must hold, in 20 minutes or less on two cores
 	@./scripts/prepare test
 	$(CARGO) build --locked -p seaworthy-cli
+	docs/check-dependencies
+	docs/generate-spec --check
 	$(CARGO) test --locked --workspace
 
 test-full: ## As test, with the full numbers of kills and of random cases (about an hour)
