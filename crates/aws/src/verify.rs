@@ -5,12 +5,14 @@
 //! provider's code take for granted. It costs nothing to speak of (a secret for minutes) and touches nothing else.
 //!
 //! Whatever happens (an error, a panic of AWS's, Ctrl-C) what was made is deleted at the end; what could not be is named.
+//! And it ends: each wait has its [`Limits`], and so has the whole.
 
+mod limits;
 mod run;
 mod throwaway;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use catalog::TypeName;
 use catalog::compare::differences;
@@ -24,11 +26,9 @@ use uuid::Uuid;
 
 use crate::identity::CallerIdentity;
 use crate::provider::AwsProvider;
+pub use limits::Limits;
 use run::{FIRST_WAIT, Run, Stop, token};
 use throwaway::Throwaway;
-
-/// How long an index (tags) may be behind.
-const INDEX_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,7 +38,7 @@ pub struct VerifyStep {
     pub name: String,
     /// How long it took, in seconds on the wall.
     pub seconds: f64,
-    /// What was seen, for the record.
+    /// What was seen, for the record; of what was left out, why.
     pub observed: String,
 }
 
@@ -84,22 +84,46 @@ pub async fn verify(
     cancel: impl Future<Output = ()>,
     observe: impl Fn(&str) + Send + Sync,
 ) -> VerifyReport {
+    verify_within(provider, pace, Limits::at(pace), cancel, observe).await
+}
+
+/// As [`verify`], with other limits than those that fit the pace.
+pub async fn verify_within(
+    provider: &AwsProvider,
+    pace: Pace,
+    limits: Limits,
+    cancel: impl Future<Output = ()>,
+    observe: impl Fn(&str) + Send + Sync,
+) -> VerifyReport {
     let run = Run {
         provider,
         pace,
+        limits,
         scope: throwaway_scope(provider.session().region()),
         observe: &observe,
+        current: Mutex::default(),
         report: Mutex::default(),
         made: Mutex::default(),
     };
     let interrupted = tokio::select! {
-        () = run.everything() => false,
-        () = cancel => true,
+        in_time = tokio::time::timeout(limits.everything, run.everything()) => {
+            if in_time.is_err() {
+                run.cut_off();
+                observe("it takes too long: deleting what was made");
+            }
+            false
+        }
+        () = cancel => {
+            observe("interrupted: deleting what was made");
+            true
+        }
     };
-    if interrupted {
-        observe("interrupted: deleting what was made");
+    if tokio::time::timeout(limits.clean_up, run.clean_up())
+        .await
+        .is_err()
+    {
+        run.not_cleaned_up();
     }
-    run.clean_up().await;
     let mut report = run
         .report
         .into_inner()
@@ -127,12 +151,25 @@ impl Run<'_> {
         };
         let throwaway = Throwaway::new(&self.scope, &account);
         // Each part stands for itself; what one of them needs of another is made first.
-        if let Ok(vpc) = self.network(&throwaway).await {
-            let _ = self.drift_and_tags(&throwaway, &vpc).await;
+        match self.network(&throwaway).await {
+            Ok(vpc) => {
+                let subnet = self.subnet(&throwaway, &vpc).await;
+                self.skipped_after("the rest on the subnet", &subnet);
+                let made = match subnet {
+                    Ok(()) => &["vpc", "subnet"][..],
+                    Err(Stop) => &["vpc"],
+                };
+                let result = self.drift_and_tags(&throwaway, &vpc, made).await;
+                self.skipped_after("the rest on changes, drift and tags", &result);
+            }
+            failed => self.skipped_after("a subnet, changes, drift and tags", &failed),
         }
-        let _ = self.names(&throwaway).await;
-        let _ = self.queue(&throwaway).await;
-        let _ = self.secret(&throwaway).await;
+        let result = self.names(&throwaway).await;
+        self.skipped_after("the rest on names", &result);
+        let result = self.queue(&throwaway).await;
+        self.skipped_after("the rest on the queue and its policy", &result);
+        let result = self.secret(&throwaway).await;
+        self.skipped_after("the rest on the secret", &result);
         self.destroy().await;
     }
 
@@ -147,7 +184,7 @@ impl Run<'_> {
         .await
     }
 
-    /// A VPC and a subnet: tokens, progress, and what a read gives back.
+    /// A VPC: tokens, progress, and what a read gives back.
     async fn network(&self, throwaway: &Throwaway<'_>) -> Result<Identifier, Stop> {
         let step = "create";
         let (type_name, desired) = throwaway.vpc(true);
@@ -162,7 +199,12 @@ impl Run<'_> {
             .await?;
         self.read_back("read after create", &type_name, &vpc, &desired)
             .await?;
-        let (subnet_type, desired) = throwaway.subnet(&vpc);
+        Ok(vpc)
+    }
+
+    /// A subnet: what is made in a parent.
+    async fn subnet(&self, throwaway: &Throwaway<'_>, vpc: &Identifier) -> Result<(), Stop> {
+        let (subnet_type, desired) = throwaway.subnet(vpc);
         let subnet = self
             .create("create in a parent", &subnet_type, &desired)
             .await?;
@@ -172,8 +214,8 @@ impl Run<'_> {
             &subnet,
             &desired,
         )
-        .await?;
-        Ok(vpc)
+        .await
+        .map(drop)
     }
 
     async fn create_and_replay(
@@ -249,7 +291,7 @@ impl Run<'_> {
         let (identifier, known_early) = self.settle(step, type_name, first).await?;
         self.expect(
             step,
-            early || known_early,
+            early || known_early != Some(false),
             "the identifier is known before the end",
             "it came with the end",
         );
@@ -262,6 +304,7 @@ impl Run<'_> {
         &self,
         throwaway: &Throwaway<'_>,
         vpc: &Identifier,
+        made: &[&str],
     ) -> Result<(), Stop> {
         let (type_name, before) = throwaway.vpc(true);
         let (_, after) = throwaway.vpc(false);
@@ -312,7 +355,7 @@ impl Run<'_> {
             .await?;
         self.read_back("read after repair", &type_name, vpc, &after)
             .await?;
-        self.found(&type_name, vpc, &after).await
+        self.found(&type_name, vpc, &after, made).await
     }
 
     async fn found(
@@ -320,6 +363,7 @@ impl Run<'_> {
         type_name: &TypeName,
         vpc: &Identifier,
         desired: &Value,
+        made: &[&str],
     ) -> Result<(), Stop> {
         let step = "find";
         let address = throwaway::address("vpc");
@@ -340,24 +384,23 @@ impl Run<'_> {
         );
         let step = "owner tags";
         let started = Instant::now();
-        (self.observe)(step);
-        let deadline = self.pace.wall(INDEX_TIMEOUT).max(Duration::from_secs(5));
+        self.begin(step);
         loop {
             let owned = self.provider.owned(&self.scope).await;
             let owned = self.must(step, "everything with our tags is listed", owned)?;
             let addresses: Vec<Option<&Address>> =
                 owned.iter().map(|owned| owned.address.as_ref()).collect();
-            if [throwaway::address("vpc"), throwaway::address("subnet")]
+            if made
                 .iter()
-                .all(|address| addresses.contains(&Some(address)))
+                .all(|name| addresses.contains(&Some(&throwaway::address(name))))
             {
                 self.done(step, started, format!("{} resources", owned.len()));
                 return Ok(());
             }
-            if started.elapsed() > deadline {
+            if started.elapsed() > self.limits.index {
                 self.differs(
                     step,
-                    "the VPC and the subnet are listed by their tags within two minutes",
+                    "what was made is listed by its tags within two minutes",
                     &format!("{owned:?}"),
                 );
                 return Ok(());

@@ -12,11 +12,9 @@ use graph::Scope;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Unexpected, VerifyReport, VerifyStep};
+use super::{Limits, Unexpected, VerifyReport, VerifyStep};
 use crate::provider::AwsProvider;
 
-/// How long one operation may take: the slowest of the set takes about a minute at AWS.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(900);
 /// Between two polls at first, and at most.
 pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -30,6 +28,17 @@ pub(super) struct Made {
     gone: bool,
 }
 
+/// The code of what took longer than its limit.
+const TIMED_OUT: &str = "Timeout";
+
+fn timed_out(message: &str) -> ProviderError {
+    ProviderError {
+        class: ErrorClass::Terminal,
+        code: TIMED_OUT.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
 pub(super) fn token() -> ClientToken {
     ClientToken::new(Uuid::new_v4().to_string())
         .unwrap_or_else(|_| unreachable!("a UUID is letters, digits and hyphens"))
@@ -39,8 +48,11 @@ pub(super) fn token() -> ClientToken {
 pub(super) struct Run<'a> {
     pub(super) provider: &'a AwsProvider,
     pub(super) pace: Pace,
+    pub(super) limits: Limits,
     pub(super) scope: Scope,
     pub(super) observe: &'a (dyn Fn(&str) + Send + Sync),
+    /// The step that is under way.
+    pub(super) current: Mutex<String>,
     pub(super) report: Mutex<VerifyReport>,
     pub(super) made: Mutex<Vec<Made>>,
 }
@@ -58,7 +70,7 @@ impl Run<'_> {
             };
             let name = format!("delete {type_name}");
             let started = Instant::now();
-            (self.observe)(&name);
+            self.begin(&name);
             if let Err(error) = self.delete(&type_name, &identifier).await {
                 self.differs(&name, "it is deleted", &error.to_string());
                 continue;
@@ -102,19 +114,32 @@ impl Run<'_> {
             };
             let identifier = match self.nth(index) {
                 Some((_, identifier)) => Some(identifier),
-                None => match self
-                    .provider
-                    .begin_create(&type_name, &payload, &token)
-                    .await
-                {
-                    Ok(progress) => match self.wait(&type_name, progress).await {
-                        Ok((identifier, _)) => identifier,
+                None => {
+                    let begun = self
+                        .provider
+                        .begin_create(&type_name, &payload, &token)
+                        .await;
+                    let result = match begun {
+                        Ok(progress) => self.wait(&type_name, progress).await,
+                        Err(error) => Err(error),
+                    };
+                    match (result, self.nth(index)) {
+                        (Ok((identifier, _)), _) => identifier,
                         // What failed may have left something.
-                        Err(_) => self.nth(index).map(|(_, identifier)| identifier),
-                    },
-                    Err(_) => None,
-                },
+                        (Err(_), Some((_, identifier))) => Some(identifier),
+                        (Err(error), None) => {
+                            if error.code == TIMED_OUT || error.class.is_retryable() {
+                                self.lock_report()
+                                    .left_behind
+                                    .push(format!("{type_name} (if its create made one: {error})"));
+                            }
+                            None
+                        }
+                    }
+                }
             };
+            // From here on it is gone, or named below.
+            self.lock_made()[index].gone = true;
             let Some(identifier) = identifier else {
                 continue;
             };
@@ -137,7 +162,57 @@ impl Run<'_> {
         }
     }
 
+    /// There was no time to clean up: names everything that may still be there.
+    pub(super) fn not_cleaned_up(&self) {
+        let left: Vec<String> = self
+            .lock_made()
+            .iter()
+            .filter(|made| !made.gone)
+            .map(|made| match &made.identifier {
+                Some(identifier) => format!("{} {identifier} (no time was left)", made.type_name),
+                None => format!(
+                    "{} (if its create made one; no time was left to look)",
+                    made.type_name
+                ),
+            })
+            .collect();
+        self.lock_report().left_behind.extend(left);
+        let limit = self.limits.clean_up.as_secs_f64();
+        self.differs(
+            "clean up",
+            &format!("it ends within {limit} s"),
+            "it does not",
+        );
+    }
+
+    /// The whole has taken too long.
+    pub(super) fn cut_off(&self) {
+        let step = self
+            .current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let limit = self.limits.everything.as_secs_f64();
+        self.differs(
+            &step,
+            &format!("everything is done within {limit} s"),
+            "this was under way when the time was over; the rest was left out",
+        );
+    }
+
+    /// Deletes within the time that an operation may take, the tries that were refused for now included.
     async fn delete(
+        &self,
+        type_name: &TypeName,
+        identifier: &Identifier,
+    ) -> Result<(), ProviderError> {
+        let deleting = self.delete_patiently(type_name, identifier);
+        tokio::time::timeout(self.limits.operation, deleting)
+            .await
+            .unwrap_or_else(|_| Err(timed_out("it is not deleted in time")))
+    }
+
+    async fn delete_patiently(
         &self,
         type_name: &TypeName,
         identifier: &Identifier,
@@ -277,7 +352,7 @@ impl Run<'_> {
         step: &str,
         type_name: &TypeName,
         progress: Progress,
-    ) -> Result<(Identifier, bool), Stop> {
+    ) -> Result<(Identifier, Option<bool>), Stop> {
         let result = self.wait(type_name, progress).await;
         match self.must(step, "the operation succeeds", result)? {
             (Some(identifier), early) => Ok((identifier, early)),
@@ -288,19 +363,16 @@ impl Run<'_> {
         }
     }
 
-    /// Waits for an operation's end: the identifier, and whether it was known before.
+    /// Waits for an operation's end: the identifier, and whether it was known before, if that was looked at: what is over by
+    /// the first poll tells nothing.
     pub(super) async fn wait(
         &self,
         type_name: &TypeName,
         mut progress: Progress,
-    ) -> Result<(Option<Identifier>, bool), ProviderError> {
+    ) -> Result<(Option<Identifier>, Option<bool>), ProviderError> {
         let started = Instant::now();
-        let deadline = self
-            .pace
-            .wall(OPERATION_TIMEOUT)
-            .max(Duration::from_secs(30));
         let mut identifier = None;
-        let mut early = false;
+        let mut early = None;
         let mut wait = FIRST_WAIT;
         loop {
             identifier = progress.identifier.or(identifier);
@@ -310,27 +382,31 @@ impl Run<'_> {
                     self.left(type_name, identifier);
                     return Err(error);
                 }
-                Status::InProgress => early = identifier.is_some(),
+                Status::InProgress => {}
             }
-            let timed_out = |message: &str| ProviderError {
-                class: ErrorClass::Terminal,
-                code: "Timeout".to_owned(),
-                message: message.to_owned(),
-            };
             let Some(operation) = progress.operation else {
                 return Err(timed_out("an operation in progress has no token"));
             };
-            if started.elapsed() > deadline {
+            let left = self.limits.operation.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                // What it was about is deleted with the rest, as far as it is known.
+                self.left(type_name, identifier);
                 return Err(timed_out("the operation does not end"));
             }
             let pause = progress
                 .retry_after
                 .unwrap_or_else(|| self.pace.wall(wait))
-                .max(Duration::from_millis(5));
+                .max(Duration::from_millis(5))
+                .min(left);
             tokio::time::sleep(pause).await;
             wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
             progress = match self.provider.poll(type_name, &operation).await {
-                Ok(progress) => progress,
+                Ok(progress) => {
+                    if matches!(progress.status, Status::InProgress) {
+                        early = Some(progress.identifier.is_some());
+                    }
+                    progress
+                }
                 Err(error) if error.class.is_retryable() => Progress {
                     operation: Some(operation),
                     identifier: identifier.clone(),
@@ -345,10 +421,26 @@ impl Run<'_> {
 
     pub(super) async fn step<T>(&self, name: &str, work: impl Future<Output = (T, String)>) -> T {
         let started = Instant::now();
-        (self.observe)(name);
+        self.begin(name);
         let (result, observed) = work.await;
         self.done(name, started, observed);
         result
+    }
+
+    pub(super) fn begin(&self, step: &str) {
+        step.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+        (self.observe)(step);
+    }
+
+    /// Says of what was to follow why it was left out.
+    pub(super) fn skipped_after<T>(&self, what: &str, result: &Result<T, Stop>) {
+        if result.is_err() {
+            let reason = match self.lock_report().differences.last() {
+                Some(last) => format!("skipped: it needs what failed in \"{}\"", last.step),
+                None => "skipped".to_owned(),
+            };
+            self.note(what, reason);
+        }
     }
 
     pub(super) fn done(&self, name: &str, started: Instant, observed: String) {

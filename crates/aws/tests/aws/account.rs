@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::embedded::{Embedded, create};
 use aws::preflight::{Check, Finding, Level, PreflightRequest, preflight};
-use aws::verify::verify;
+use aws::verify::{Limits, verify, verify_within};
 use catalog::TypeName;
 use catalog::ids::{AccountId, Region};
 use engine::Pace;
@@ -203,6 +203,55 @@ async fn an_interrupted_verification_leaves_nothing_either() {
         "{report:#?}"
     );
     assert_eq!(embedded.resources().await, 0);
+}
+
+#[tokio::test]
+async fn a_verification_ends_where_nothing_else_does() {
+    // An operation takes hours there.
+    let embedded = Embedded::with(sandbox::TimeScale::Times(0.001), sandbox::Faults::default());
+    let provider = embedded.provider().await;
+    let milliseconds = std::time::Duration::from_millis;
+    let limits = Limits {
+        operation: milliseconds(200),
+        index: milliseconds(200),
+        everything: milliseconds(5_000),
+        clean_up: milliseconds(500),
+    };
+    let pace = Pace::new(f64::INFINITY);
+    let report = verify_within(&provider, pace, limits, std::future::pending(), |_| {}).await;
+    let differences = |step: &str| -> Vec<&str> {
+        let of_step = report.differences.iter().filter(|one| one.step == step);
+        of_step.map(|one| one.found.as_str()).collect()
+    };
+    for step in [
+        "create",
+        "create by name",
+        "create a queue",
+        "create a secret",
+    ] {
+        let found = differences(step);
+        assert!(
+            found.len() == 1 && found[0].contains("does not end"),
+            "{step}: {report:#?}"
+        );
+    }
+    let skipped = |what: &str| {
+        let mut steps = report.steps.iter();
+        steps.any(|step| step.name == what && step.observed.starts_with("skipped: "))
+    };
+    assert!(skipped("a subnet, changes, drift and tags"), "{report:#?}");
+    assert!(!report.left_behind.is_empty() && !report.interrupted);
+
+    let limits = Limits {
+        everything: milliseconds(100),
+        ..limits
+    };
+    let report = verify_within(&provider, pace, limits, std::future::pending(), |_| {}).await;
+    assert_eq!(
+        (report.differences[0].step.as_str(), report.interrupted),
+        ("create", false),
+        "{report:#?}"
+    );
 }
 
 #[tokio::test]
