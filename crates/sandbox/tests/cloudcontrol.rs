@@ -563,6 +563,68 @@ async fn ordered_faults_happen_to_calls_and_to_operations() {
     create(&client, QUEUE, &json!({ "QueueName": "q" })).await;
 }
 
+/// What a VPC and a cluster bring along (security groups, a route table, an access entry) comes and goes with them.
+#[tokio::test]
+async fn a_create_that_an_ordered_fault_fails_leaves_nothing_beside_its_remnant() {
+    const CLUSTER: &str = "AWS::EKS::Cluster";
+    let rules: Vec<Value> = [VPC, CLUSTER]
+        .into_iter()
+        .flat_map(|name| {
+            let rule = |error: &str, nth: u32| json!({ "error": error, "nth": nth, "operations": ["CreateResource"], "types": [name] });
+            [rule("InternalFailure", 1), rule("NotStabilized", 2)]
+        })
+        .collect();
+    let sandbox = Sandbox::with(TimeScale::Max, faults(&json!(rules)), |_| ());
+    let client = sandbox.client();
+    let resources = async || {
+        let dir = sandbox.options.dir.clone();
+        let status = tokio::task::spawn_blocking(move || process::status(&dir)).await;
+        status.unwrap().unwrap().unwrap().overview.resources
+    };
+    let fails_and_leaves_nothing = async |type_name: &str, desired: &Value, beside: usize| {
+        let before = resources().await;
+        let failed = begin(&client, type_name, desired).await;
+        assert_eq!(failed.error_code, Some(HandlerErrorCode::InternalFailure));
+        assert_eq!(resources().await, before, "{type_name}");
+        let failed = begin(&client, type_name, desired).await;
+        assert_eq!(failed.error_code, Some(HandlerErrorCode::NotStabilized));
+        let with_remnant = resources().await.values().sum::<usize>();
+        assert_eq!(with_remnant, before.values().sum::<usize>() + 1 + beside);
+        let deleted = client
+            .delete_resource()
+            .type_name(type_name)
+            .identifier(failed.identifier().unwrap());
+        let event = deleted.send().await.unwrap().progress_event.unwrap();
+        assert_eq!(
+            event.operation_status,
+            Some(OperationStatus::Success),
+            "{event:?}"
+        );
+        assert_eq!(resources().await, before, "{type_name}");
+    };
+    let block =
+        json!({ "CidrBlock": "10.0.0.0/16", "EnableDnsSupport": true, "EnableDnsHostnames": true });
+    fails_and_leaves_nothing(VPC, &block, 2).await;
+    let vpc = create(&client, VPC, &block).await;
+    let mut subnets = Vec::new();
+    for (zone, block) in [("a", "10.0.0.0/24"), ("b", "10.0.1.0/24")] {
+        let desired = json!({ "VpcId": vpc, "CidrBlock": block, "AvailabilityZone": format!("us-east-1{zone}") });
+        subnets.push(create(&client, "AWS::EC2::Subnet", &desired).await);
+    }
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": { "Service": "eks.amazonaws.com" },
+        "Action": ["sts:AssumeRole", "sts:TagSession"] }] });
+    let role = json!({ "RoleName": "cluster", "AssumeRolePolicyDocument": trust,
+        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"] });
+    create(&client, "AWS::IAM::Role", &role).await;
+    let cluster = json!({
+        "Name": "one", "RoleArn": "arn:aws:iam::123456789012:role/cluster",
+        "ResourcesVpcConfig": { "SubnetIds": subnets },
+        "AccessConfig": { "AuthenticationMode": "API", "BootstrapClusterCreatorAdminPermissions": true },
+    });
+    fails_and_leaves_nothing(CLUSTER, &cluster, 2).await;
+    create(&client, CLUSTER, &cluster).await;
+}
+
 #[tokio::test]
 async fn a_stop_before_a_call_loses_it_and_one_after_keeps_it_unanswered() {
     for (stop, there) in [("before", false), ("after", true)] {
