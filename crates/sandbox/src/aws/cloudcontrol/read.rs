@@ -74,32 +74,26 @@ pub(super) fn list(account: &Account, input: &Input<'_>) -> Result<Value, Servic
             schema.type_name()
         )));
     }
-    let found = account.session(|session| {
+    // Only what is on the page is copied: a long list is asked for page by page.
+    let (descriptions, next) = account.session(|session| {
         let listed = kinds::list(&session.context(), schema.type_name(), model.as_ref());
-        let mut found = listed.map_err(|failure| exception(schema, &failure))?;
-        found.retain(|(identifier, _)| {
-            session
-                .world()
-                .get(schema.type_name(), identifier)
-                .is_none_or(|entry| is_readable(session, entry))
-        });
-        Ok(found)
+        let mut rest = listed
+            .map_err(|failure| exception(schema, &failure))?
+            .into_iter()
+            .filter(|entry| is_readable(session, entry))
+            .filter(|entry| after.as_ref().is_none_or(|after| entry.identifier > *after))
+            .peekable();
+        let on_page: Vec<&Entry> = rest.by_ref().take(page).collect();
+        let next = on_page
+            .last()
+            .filter(|_| rest.peek().is_some())
+            .map(|entry| STANDARD.encode(&entry.identifier));
+        let descriptions: Vec<Value> = on_page
+            .into_iter()
+            .map(|entry| json!({ "Identifier": entry.identifier, "Properties": kinds::visible(entry).to_string() }))
+            .collect();
+        Ok((descriptions, next))
     })?;
-    let mut found: Vec<_> = found
-        .into_iter()
-        .filter(|(identifier, _)| after.as_ref().is_none_or(|after| identifier > after))
-        .collect();
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let is_last = found.len() <= page;
-    found.truncate(page);
-    let next = found
-        .last()
-        .filter(|_| !is_last)
-        .map(|(identifier, _)| STANDARD.encode(identifier));
-    let descriptions: Vec<Value> = found
-        .into_iter()
-        .map(|(identifier, properties)| json!({ "Identifier": identifier, "Properties": properties.to_string() }))
-        .collect();
     let mut answer =
         json!({ "TypeName": schema.type_name(), "ResourceDescriptions": descriptions });
     if let Some(next) = next {

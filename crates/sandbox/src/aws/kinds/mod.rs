@@ -210,16 +210,16 @@ pub fn visible(entry: &Entry) -> Value {
     model
 }
 
-/// The identifiers and properties of the resources of a type. What the resource model says and a resource has, too, must be
+/// The resources of a type in the order of their identifiers. What the resource model says and a resource has, too, must be
 /// the same: the cluster of an add-on, the scope of a web ACL.
 ///
 /// # Errors
 /// Where the parent that the resource model names is not there.
-pub fn list(
-    cx: &Context<'_>,
+pub fn list<'a>(
+    cx: &Context<'a>,
     type_name: &TypeName,
     resource_model: Option<&Value>,
-) -> Result<Vec<(String, Value)>, Failure> {
+) -> Result<Vec<&'a Entry>, Failure> {
     let empty = serde_json::Map::new();
     let wanted = resource_model.and_then(Value::as_object).unwrap_or(&empty);
     let parent = wanted
@@ -241,6 +241,5 @@ pub fn list(
         .world
         .of_type(type_name)
         .filter(|entry| fits(&entry.model))
-        .map(|entry| (entry.identifier.clone(), visible(entry)))
         .collect())
 }

@@ -132,14 +132,14 @@ pub(crate) fn handle(
     Some(match operation {
         "GetResources" => account.session(|session| get_resources(session, input)),
         "GetTagKeys" => account.session(|session| {
-            let keys = tagged(session)
+            let keys = tagged(session, |_| true)
                 .into_values()
                 .flat_map(|(_, tags)| tags.into_keys());
             listed("TagKeys", keys.collect(), input)
         }),
         "GetTagValues" => account.session(|session| {
             let key = required_text(input, "Key", INVALID)?;
-            let values = tagged(session)
+            let values = tagged(session, |_| true)
                 .into_values()
                 .filter_map(|(_, mut tags)| tags.remove(key));
             listed("TagValues", values.collect(), input)
@@ -154,8 +154,11 @@ fn listed(member: &str, texts: BTreeSet<String>, input: &Value) -> Result<Value,
     Ok(json!({ member: texts, "PaginationToken": next.unwrap_or_default() }))
 }
 
-/// Every resource with tags, by ARN, with its type.
-fn tagged(session: &Session<'_>) -> BTreeMap<String, (String, BTreeMap<String, String>)> {
+/// Every resource with tags that are `wanted`, by ARN, with its type.
+fn tagged(
+    session: &Session<'_>,
+    wanted: impl Fn(&BTreeMap<String, String>) -> bool,
+) -> BTreeMap<String, (String, BTreeMap<String, String>)> {
     let there = session
         .world()
         .entries()
@@ -166,7 +169,7 @@ fn tagged(session: &Session<'_>) -> BTreeMap<String, (String, BTreeMap<String, S
             let tags = catalog::schema(&entry.type_name)?
                 .tagging()
                 .read(&entry.model);
-            if tags.is_empty() {
+            if tags.is_empty() || !wanted(&tags) {
                 return None;
             }
             Some((
@@ -212,13 +215,15 @@ fn get_resources(session: &Session<'_>, input: &Value) -> Result<Value, ServiceE
             .collect()
     };
     let (arns, types) = (texts("ResourceARNList"), texts("ResourceTypeFilters"));
-    let matching = tagged(session).into_iter().filter(|(arn, (_, tags))| {
+    let has_all = |tags: &BTreeMap<String, String>| {
         let has = |(key, values): &(&str, Vec<&str>)| {
             tags.get(*key)
                 .is_some_and(|value| values.is_empty() || values.contains(&value.as_str()))
         };
         wanted.iter().all(has)
-            && (arns.is_empty() || arns.contains(&arn.as_str()))
+    };
+    let matching = tagged(session, has_all).into_iter().filter(|(arn, _)| {
+        (arns.is_empty() || arns.contains(&arn.as_str()))
             && (types.is_empty() || types.iter().any(|wanted| is_of_type(arn, wanted)))
     });
     let all = matching
