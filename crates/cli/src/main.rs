@@ -82,8 +82,25 @@ fn log(args: &Args) {
         1 => "info",
         _ => "debug,hyper=info,aws_config=info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SEAWORTHY_LOG")
+    let mut filter = tracing_subscriber::EnvFilter::try_from_env("SEAWORTHY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    // Below `info` the SDK logs whole requests, with the secrets in them. Whatever is asked for, that is not.
+    for quiet in [
+        "aws_smithy_runtime",
+        "aws_smithy_runtime_api",
+        "aws_smithy_http_client",
+        "aws_sdk_cloudcontrol",
+        "aws_sdk_sts",
+        "aws_runtime",
+        "aws_sigv4",
+        "hyper",
+        "hyper_util",
+        "h2",
+    ] {
+        if let Ok(directive) = format!("{quiet}=info").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -339,6 +339,7 @@ impl<'e> Execution<'e> {
     async fn run(&mut self, mut stop: watch::Receiver<Stop>) -> Result<(), EngineError> {
         let mut fatal = None;
         loop {
+            self.interrupted |= *stop.borrow() > Stop::No;
             while !self.interrupted
                 && fatal.is_none()
                 && self.tasks.len() < self.engine.settings.operations
@@ -459,6 +460,7 @@ impl<'e> Execution<'e> {
                 .engine
                 .recorder()
                 .with(|ledger| ledger.state.resources.contains_key(&id.address))
+            && !self.interrupted
     }
 
     fn intent(&self, change: &Change, action: &StepAction) -> Result<Intent, ProviderError> {
@@ -496,9 +498,18 @@ impl<'e> Execution<'e> {
                 (properties.unwrap_or_default(), identifier)
             }
         };
+        // What is deleted is what was made, whatever is wanted at its address now.
+        let made = recorder.with(|ledger| {
+            let known = ledger.state.resources.get(&change.address);
+            known.map(|resource| resource.type_name.clone())
+        });
+        let type_name = match (action, made) {
+            (StepAction::Delete(_), Some(made)) => made,
+            _ => change.type_name.clone(),
+        };
         Ok(Intent {
             address: change.address.clone(),
-            type_name: change.type_name.clone(),
+            type_name,
             kind: action.kind(),
             token: new_token(),
             payload_hash: payload_hash(&properties),

@@ -37,6 +37,9 @@ pub struct Run {
     pub started: Timestamp,
     /// How it ended; none while it goes on, or when it died.
     pub outcome: Option<Outcome>,
+    /// The hash of the spec that it applies.
+    #[serde(default)]
+    pub spec_hash: Option<String>,
 }
 
 /// An operation whose outcome is not known.
@@ -151,13 +154,17 @@ impl Ledger {
                     kind,
                     started: at,
                     outcome: None,
+                    spec_hash: Some(spec_hash),
                 });
-                self.state.spec_hash = Some(spec_hash);
             }
             Event::RunEnded { run, outcome } => match &mut self.run {
                 Some(current) if current.id == run && current.outcome.is_none() => {
                     current.outcome = Some(outcome);
                     if outcome == Outcome::Completed {
+                        self.state.spec_hash = current.spec_hash.clone();
+                    }
+                    // A destroy looks for nothing: what the state does not know of is still there.
+                    if outcome == Outcome::Completed && current.kind == RunKind::Deploy {
                         self.state.rolled_back = false;
                     }
                 }

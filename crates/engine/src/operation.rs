@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::compare;
 use catalog::ids::{ClientToken, Identifier, RequestToken};
+use catalog::{ResourceSchema, compare};
 use graph::{Scope, as_secret};
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -48,6 +48,8 @@ pub(crate) struct Driver {
 enum Attempt {
     Done(Option<Identifier>),
     Failed(ProviderError, Option<Identifier>),
+    /// It may go on: whoever could tell does not. It stays open, for the next run to settle.
+    Unknown(ProviderError),
     /// Nobody knows of the operation any more.
     Lost,
 }
@@ -92,6 +94,11 @@ impl Driver {
 
     /// Finds out what became of an operation that an earlier run has left, and brings it to its end.
     pub(crate) async fn resume(&self, pending: Pending) -> Result<Outcome, Fatal> {
+        if !graph::secrets(&pending.intent.properties).is_empty() {
+            // The provider takes the secrets that it knows out of what AWS says: it must know them before it asks. If
+            // they can't be read the call says so itself.
+            let _ = self.payload(&pending.intent.properties).await?;
+        }
         let age = Timestamp::now().duration_since(pending.since);
         let expired = age.unsigned_abs() > TOKEN_LIFETIME;
         let unsent = pending.request.is_none();
@@ -116,10 +123,9 @@ impl Driver {
                 .attempt(&intent, request.take(), identifier.take())
                 .await?;
             let (error, left) = match attempt {
-                Attempt::Done(identifier) => match self.finish(&intent, identifier).await? {
-                    Ok(identifier) => return Ok(Ok(identifier)),
-                    Err(error) => (error, None),
-                },
+                // If what was made can't be read, the operation stays open: it is asked about again, not done again.
+                Attempt::Done(identifier) => return self.finish(&intent, identifier).await,
+                Attempt::Unknown(error) => return Ok(Err(error)),
                 Attempt::Lost => return self.search(intent).await,
                 Attempt::Failed(error, left) => (error, left),
             };
@@ -142,15 +148,17 @@ impl Driver {
                     return match self.find(&intent).await? {
                         Ok(Some(identifier)) => self.adopt(intent, identifier).await,
                         Ok(None) => self.fail(&intent, error, None).await,
-                        Err(_) => self.fail(&intent, error, None).await,
+                        // Whether it is ours is not known: it stays open.
+                        Err(unknown) => Ok(Err(unknown)),
                     };
                 }
                 _ => {}
             }
+            let remnant = match left {
+                Some(left) if self.is_remnant(&intent, &error, &left).await? => Some(left),
+                _ => None,
+            };
             let Some(wait) = retries.after(&error) else {
-                // What a failed create has left is ours to delete; what it ran into is not.
-                let remnant =
-                    left.filter(|_| intent.kind == OperationKind::Create && leaves_remnant(&error));
                 return self.fail(&intent, error, remnant).await;
             };
             self.notify(
@@ -161,9 +169,7 @@ impl Driver {
                 },
             );
             tokio::time::sleep(wait).await;
-            if let Some(remnant) =
-                left.filter(|_| intent.kind == OperationKind::Create && leaves_remnant(&error))
-            {
+            if let Some(remnant) = remnant {
                 self.remove_remnant(&intent, &remnant).await?;
             }
             // The old token would only replay the failure.
@@ -189,6 +195,10 @@ impl Driver {
         let mut progress = match first {
             Ok(progress) => progress,
             Err(error) if error.class == ErrorClass::OperationUnknown => return Ok(Attempt::Lost),
+            // A question that was refused, or a call that may have arrived, says nothing of the operation.
+            Err(error) if accepted.is_some() || error.class.may_have_arrived() => {
+                return Ok(Attempt::Unknown(error));
+            }
             Err(error) => return Ok(Attempt::Failed(error, identifier)),
         };
         let mut patience = Patience::new(self.pace);
@@ -225,7 +235,7 @@ impl Driver {
                 Err(error) if error.class == ErrorClass::OperationUnknown => {
                     return Ok(Attempt::Lost);
                 }
-                Err(error) => return Ok(Attempt::Failed(error, identifier)),
+                Err(error) => return Ok(Attempt::Unknown(error)),
             };
         }
     }
@@ -501,7 +511,7 @@ impl Driver {
             OperationKind::Create => match self.find(&intent).await? {
                 Ok(Some(identifier)) => return self.adopt(intent, identifier).await,
                 Ok(None) => {}
-                Err(error) => return self.fail(&intent, error, None).await,
+                Err(error) => return Ok(Err(error)),
             },
             OperationKind::Update | OperationKind::Delete => {}
             OperationKind::Read => return Ok(Ok(None)),
@@ -517,16 +527,13 @@ impl Driver {
     async fn adopt(&self, intent: Intent, identifier: Identifier) -> Result<Outcome, Fatal> {
         let attributes = match self.read_made(&intent, &identifier).await? {
             Ok(attributes) => attributes,
-            Err(error) => return self.fail(&intent, error, None).await,
+            Err(error) => return Ok(Err(error)),
         };
-        let schema = catalog::schema(&intent.type_name);
-        let differs = schema.is_some_and(|schema| {
-            !compare::differences(schema, &intent.properties, &attributes).is_empty()
-                || schema
-                    .write_only()
-                    .iter()
-                    .any(|path| path.get(&intent.properties).is_some())
-        });
+        let as_found = catalog::schema(&intent.type_name).map_or_else(
+            || intent.properties.clone(),
+            |schema| as_found(schema, &intent.properties, &attributes),
+        );
+        let differs = as_found != intent.properties;
         let made = Made {
             identifier: identifier.clone(),
             attributes,
@@ -538,9 +545,14 @@ impl Driver {
             ..intent.clone()
         };
         let ensured = intent.lifecycle == graph::Lifecycle::Ensure;
+        let mut found = intent;
+        if differs && !ensured {
+            // Until the update is done, what is there is what was applied: a plan made in between must see the rest.
+            found.properties = as_found;
+        }
         self.recorder
             .record(Event::Found {
-                intent: Box::new(intent),
+                intent: Box::new(found),
                 made,
             })
             .await?;
@@ -551,6 +563,26 @@ impl Driver {
             .record(Event::OperationStarted(Box::new(update.clone())))
             .await?;
         Box::pin(self.drive(update, None, None)).await
+    }
+
+    /// Whether what a failed create names is what it has left: ours to delete. A name that we chose may be somebody
+    /// else's resource that stood in the way, whatever the error says, so it must show that it is ours.
+    async fn is_remnant(
+        &self,
+        intent: &Intent,
+        error: &ProviderError,
+        left: &Identifier,
+    ) -> Result<bool, Fatal> {
+        if intent.kind != OperationKind::Create || !leaves_remnant(error) {
+            return Ok(false);
+        }
+        let chosen = catalog::schema(&intent.type_name)
+            .and_then(|schema| schema.identifier_of(&intent.properties))
+            .is_some_and(|identifier| identifier == left.as_str());
+        if !chosen {
+            return Ok(true);
+        }
+        Ok(matches!(self.find(intent).await?, Ok(Some(found)) if found == *left))
     }
 
     async fn remove_remnant(&self, intent: &Intent, remnant: &Identifier) -> Result<(), Fatal> {
@@ -628,6 +660,31 @@ fn readable(intent: &Intent, mut attributes: Json) -> Json {
         }
     }
     attributes
+}
+
+/// The desired properties as far as a resource that was found has them: what differs is as it is there, and what can't
+/// be read is left out.
+fn as_found(schema: &ResourceSchema, desired: &Json, model: &Json) -> Json {
+    let mut found = desired.clone();
+    // What can neither be read nor changed is taken as it is wanted: a find compares all that can be read of it.
+    let settable = schema
+        .write_only()
+        .iter()
+        .filter(|path| !schema.is_create_only(path));
+    for path in settable {
+        path.remove_from(&mut found);
+    }
+    for difference in compare::differences(schema, desired, model) {
+        let (Some(name), Some(properties)) = (difference.path.property(), found.as_object_mut())
+        else {
+            continue;
+        };
+        match model.get(name) {
+            Some(value) => properties.insert(name.to_owned(), value.clone()),
+            None => properties.remove(name),
+        };
+    }
+    found
 }
 
 /// Whether what a failed create names is its own. With these codes it is what stood in its way.

@@ -82,6 +82,11 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Whether the call that failed so may have had its effect all the same.
+    pub fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::Throttled | Self::Retryable | Self::Unreachable)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(

@@ -136,17 +136,24 @@ impl Recorder {
         }
         self.renewal.abort();
         let lease = self.lease.borrow().clone();
-        if let Some(reason) = reason {
-            let snapshot = self.with(|ledger| {
-                let serial = ledger.state.serial;
-                let snapshot = ledger.snapshot(Timestamp::now(), reason);
-                snapshot.map_err(|source| LedgerError::Unknown { serial, source })
-            });
-            let snapshot = snapshot.map_err(|error| RecordError::Ledger(Arc::new(error)))?;
-            self.store.keep_snapshot(&lease, &snapshot).await?;
-        }
-        self.store.release(&lease).await?;
-        Ok(())
+        // What could not be written must not be kept as if it had been.
+        let kept = match reason.filter(|_| self.failure.get().is_none()) {
+            Some(reason) => self.keep(&lease, reason).await,
+            None => Ok(()),
+        };
+        let released = self.store.release(&lease).await;
+        kept?;
+        Ok(released?)
+    }
+
+    async fn keep(&self, lease: &Lease, reason: &str) -> Result<(), RecordError> {
+        let snapshot = self.with(|ledger| {
+            let serial = ledger.state.serial;
+            let snapshot = ledger.snapshot(Timestamp::now(), reason);
+            snapshot.map_err(|source| LedgerError::Unknown { serial, source })
+        });
+        let snapshot = snapshot.map_err(|error| RecordError::Ledger(Arc::new(error)))?;
+        Ok(self.store.keep_snapshot(lease, &snapshot).await?)
     }
 }
 

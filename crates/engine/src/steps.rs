@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::Operation;
 use catalog::ids::{Address, Identifier};
-use graph::{Action, Change, Plan, State, Value, order};
+use graph::{Action, Change, Lifecycle, Plan, State, Value, order};
 
 use crate::event::OperationKind;
 
@@ -153,10 +153,18 @@ impl<'p> Steps<'p> {
 fn parts(change: &Change, state: &State) -> Vec<(Part, StepAction)> {
     let known = state.resources.get(&change.address);
     let delete = |identifier: &Identifier| (Part::Backward, StepAction::Delete(identifier.clone()));
+    // Predecessors that an interrupted replacement has left go with the next deploy, whatever it does besides.
+    let predecessor = known.and_then(|known| known.deposed.first()).map(&delete);
     match change.action {
-        Action::Create => vec![(Part::Forward, StepAction::Create)],
-        Action::Update => vec![(Part::Forward, StepAction::Update)],
-        Action::Read => vec![(Part::Forward, StepAction::Read)],
+        Action::Create => forward(StepAction::Create, predecessor),
+        Action::Update => forward(StepAction::Update, predecessor),
+        Action::Read => {
+            // Ours goes when somebody else's takes its place.
+            let ours = known
+                .filter(|known| known.lifecycle == Lifecycle::Managed)
+                .map(|known| delete(&known.identifier));
+            forward(StepAction::Read, predecessor.or(ours))
+        }
         Action::Forget => vec![(Part::Backward, StepAction::Forget)],
         Action::Delete => known
             .map(|known| delete(&known.identifier))
@@ -164,19 +172,21 @@ fn parts(change: &Change, state: &State) -> Vec<(Part, StepAction)> {
             .collect(),
         Action::Replace => {
             let old = known.map(|known| delete(&known.identifier));
-            std::iter::once((Part::Forward, StepAction::Create))
-                .chain(old)
-                .collect()
+            forward(StepAction::Create, old)
         }
         Action::Unchanged => match known {
-            // An interrupted replacement left its predecessor.
-            Some(known) if !known.deposed.is_empty() => vec![delete(&known.deposed[0])],
             Some(known) if known.needs != change.needs || known.lifecycle != change.lifecycle => {
-                vec![(Part::Forward, StepAction::Note)]
+                forward(StepAction::Note, predecessor)
             }
-            _ => Vec::new(),
+            _ => predecessor.into_iter().collect(),
         },
     }
+}
+
+fn forward(action: StepAction, backward: Option<(Part, StepAction)>) -> Vec<(Part, StepAction)> {
+    std::iter::once((Part::Forward, action))
+        .chain(backward)
+        .collect()
 }
 
 fn waits_for(

@@ -361,6 +361,65 @@ async fn a_destroy_takes_along_what_an_interrupted_replacement_has_left() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_refused_says_nothing_of_the_operation() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let graph = platform("10.0.0.0/16", 1);
+    // The credentials expire once the VPC is under way; AWS goes on with it.
+    let expired = cloud.with(|call, what, _| match what {
+        "poll" | "read" if call > 3 => Fate::Refused("ExpiredToken"),
+        _ => Fate::Works,
+    });
+    let report = fixture.deploy(&expired, &graph).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    let engine = fixture.engine(&cloud).await;
+    let (open, known) = engine
+        .recorder()
+        .with(|ledger| (ledger.pending.len(), ledger.state.resources.len()));
+    assert!(open > 0 && known == 0, "{open} open, {known} known");
+    drop(engine);
+    fixture.store().unlock().await.unwrap();
+    let report = fixture
+        .deploy(&cloud.with(|_, _, _| Fate::Works), &graph)
+        .await
+        .unwrap();
+    assert_eq!(report.outcome, Outcome::Completed);
+    assert_eq!(cloud.contents().len(), graph.len(), "nothing is made twice");
+}
+
+#[tokio::test]
+async fn somebody_else_s_resource_of_our_name_is_not_taken_for_a_remnant() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let mut theirs = resource(
+        "their/group",
+        "AWS::Logs::LogGroup",
+        value!({ "LogGroupName": "shared" }),
+    );
+    theirs.properties.remove("Tags");
+    let mut builder = GraphBuilder::new(scope());
+    builder.add(theirs);
+    fixture
+        .deploy(&cloud, &builder.build().unwrap())
+        .await
+        .unwrap();
+    let mut builder = GraphBuilder::new(scope());
+    let group = value!({ "LogGroupName": "shared", "RetentionInDays": 7 });
+    builder.add(resource("cluster/log-group", "AWS::Logs::LogGroup", group));
+    let ours = builder.build().unwrap();
+    // AWS names the group in a failure that does not say that it is there already.
+    let other = Fixture::new();
+    let vague = cloud.with(|_, what, _| match what {
+        "create" => Fate::FailsNaming("ServiceInternalError"),
+        _ => Fate::Works,
+    });
+    let report = other.deploy(&vague, &ours).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert!(
+        cloud.deletions().is_empty() && cloud.contents().len() == 1,
+        "it is still there"
+    );
+}
+
+#[tokio::test]
 async fn destroying_leaves_nothing_and_deletes_dependants_first() {
     let (fixture, cloud) = (Fixture::new(), Cloud::new());
     fixture

@@ -247,6 +247,13 @@ impl Planner<'_> {
                 _ => Decision::simple(Action::Read, "somebody else's"),
             };
         }
+        if let Some(ResourceState {
+            lifecycle: Lifecycle::Existing(_),
+            ..
+        }) = known
+        {
+            return Decision::simple(Action::Create, "what was there is somebody else's");
+        }
         let Some(known) = known else {
             return Decision::simple(Action::Create, "not there yet");
         };

@@ -280,6 +280,31 @@ fn somebody_else_s_is_read_and_not_made() {
 }
 
 #[test]
+fn somebody_else_s_is_never_replaced_or_deleted_when_it_is_no_longer_named() {
+    let mut existing = vpc("10.0.0.0/16");
+    existing.lifecycle = Lifecycle::Existing(Identifier::new("vpc-1").unwrap());
+    let mut state = deployed(&graph([vpc("10.0.0.0/16")]));
+    let known = state.resources.get_mut(&address("network/vpc")).unwrap();
+    known.lifecycle = existing.lifecycle.clone();
+    known.identifier = Identifier::new("vpc-1").unwrap();
+    assert!(planned(&graph([existing]), &state).is_empty());
+    let plan = planned(&graph([vpc("10.0.0.0/16")]), &state);
+    assert_eq!(
+        actions(&plan),
+        [("network/vpc", Action::Create)],
+        "ours is made beside theirs"
+    );
+    let gone = planned(&graph([queue("jobs", 60)]), &state);
+    assert_eq!(
+        actions(&gone),
+        [
+            ("karpenter/queue", Action::Create),
+            ("network/vpc", Action::Forget)
+        ]
+    );
+}
+
+#[test]
 fn what_somebody_changed_or_deleted_is_seen_when_aws_is_asked() {
     let graph = graph([queue("jobs", 60), vpc("10.0.0.0/16")]);
     let state = deployed(&graph);

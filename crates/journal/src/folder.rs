@@ -6,7 +6,7 @@
 //! <folder>/snapshots/<serial>.json
 //! <folder>/runs/<serial>.jsonl    records that a snapshot has taken over, kept as the log of what was done
 //! <folder>/lease.json             who may write
-//! <folder>/holder                 locked by the operating system for as long as the process that holds the lease lives
+//! <folder>/holder-<fence>         locked by the operating system for as long as the process that holds the lease lives
 //! <folder>/lock                   the operating system's lock, held for the moment of a write
 //! ```
 //!
@@ -174,7 +174,7 @@ impl Store for FolderStore {
                 .filter(|lease| lease.expires != Timestamp::MIN);
             Ok(match lease {
                 // Whoever had it is dead.
-                Some(_) if files.lock_holder()?.is_some() => None,
+                Some(lease) if files.is_dead(&lease)? => None,
                 lease => lease,
             })
         })
@@ -489,18 +489,21 @@ impl Files {
         self.check_lease(lease)?;
         let aside = self.path(&format!("aside-{:020}", snapshot.serial.0));
         fs::create_dir_all(&aside).map_err(failed("could not make", &aside))?;
-        let mut away: Vec<PathBuf> = vec![self.path("journal.jsonl"), self.path("head")];
+        // The damaged snapshots are told before the new one is among them.
+        let mut away: Vec<PathBuf> = vec![self.path("journal.jsonl")];
         for serial in self.snapshot_serials()? {
             if self.snapshot(serial).is_err() {
                 away.push(self.snapshot_path(serial));
             }
         }
+        // First the new snapshot: a death from here on leaves it in force, or the damage as it was, and nothing between.
+        self.write_snapshot(snapshot)?;
         for path in away {
             if let (true, Some(name)) = (path.exists(), path.file_name()) {
                 fs::rename(&path, aside.join(name)).map_err(failed("could not move", &path))?;
             }
         }
-        self.write_snapshot(snapshot)
+        Ok(())
     }
 
     fn snapshot_path(&self, serial: Serial) -> PathBuf {
@@ -601,9 +604,14 @@ impl Files {
             .unwrap_or_else(std::sync::PoisonError::into_inner) = file;
     }
 
-    /// The holder's file, locked; none when a living process has it locked or the file system knows no locks.
-    fn lock_holder(&self) -> Result<Option<File>, StoreError> {
-        let path = self.path("holder");
+    /// The file that the holder of a lease has locked for as long as it lives: one for each lease.
+    fn holder_path(&self, fence: Fence) -> PathBuf {
+        self.path(&format!("holder-{fence}"))
+    }
+
+    /// A lease's holder file, locked by us; none when a living process has it locked or the file system knows no locks.
+    fn lock_holder(&self, fence: Fence) -> Result<Option<File>, StoreError> {
+        let path = self.holder_path(fence);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -613,20 +621,30 @@ impl Files {
         Ok(file.try_lock().is_ok().then_some(file))
     }
 
+    fn is_dead(&self, lease: &Lease) -> Result<bool, StoreError> {
+        // Our own file of this lease counts as a living holder's: it is locked through another handle.
+        Ok(self.lock_holder(lease.fence)?.is_some())
+    }
+
     fn acquire(&self, owner: &LeaseOwner, duration: Duration) -> Result<Lease, StoreError> {
         let current = self.lease()?;
-        let holder = self.lock_holder()?;
-        if let Some(held) = current
-            .as_ref()
-            .filter(|held| held.expires > Timestamp::now() && holder.is_none())
+        if let Some(held) = &current
+            && held.expires > Timestamp::now()
+            && !self.is_dead(held)?
         {
             return Err(StoreError::Held {
                 owner: held.owner.clone(),
                 expires: held.expires,
             });
         }
-        let fence = current.map_or(Fence(1), |lease| lease.fence.next());
-        self.keep_holder(holder);
+        let fence = current
+            .as_ref()
+            .map_or(Fence(1), |lease| lease.fence.next());
+        self.keep_holder(self.lock_holder(fence)?);
+        if let Some(before) = current {
+            // Nobody asks after it any more; that it can't be removed harms nothing.
+            let _ = fs::remove_file(self.holder_path(before.fence));
+        }
         self.write_lease(&Lease {
             owner: owner.clone(),
             fence,

@@ -133,15 +133,7 @@ pub async fn drifted(
     wanted: &Wanted,
     target: &Target,
 ) -> Result<(Vec<Drifted>, usize), Error> {
-    let connection = target.connect(wanted).await?;
-    let store = StateLocation {
-        folder,
-        wanted,
-        target,
-    }
-    .store(&connection);
-    let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
-    let live = read(&connection, &state, target).await?;
+    let (state, live) = state_and_live(folder, wanted, target).await?;
     Ok((drift(&state, &live), live.len()))
 }
 
@@ -155,20 +147,26 @@ pub async fn gone(
     wanted: &Wanted,
     target: &Target,
 ) -> Result<BTreeSet<Address>, Error> {
+    let (_, live) = state_and_live(folder, wanted, target).await?;
+    let gone = live.into_iter().filter(|(_, model)| model.is_none());
+    Ok(gone.map(|(address, _)| address).collect())
+}
+
+async fn state_and_live(
+    folder: &PlatformFolder,
+    wanted: &Wanted,
+    target: &Target,
+) -> Result<(State, Live), Error> {
     let connection = target.connect(wanted).await?;
-    let store = StateLocation {
+    let location = StateLocation {
         folder,
         wanted,
         target,
-    }
-    .store(&connection);
+    };
+    let store = location.store(&connection);
     let state = ledger(Some(&store), &wanted.scope().name()).await?.state;
     let live = read(&connection, &state, target).await?;
-    Ok(live
-        .into_iter()
-        .filter(|(_, model)| model.is_none())
-        .map(|(address, _)| address)
-        .collect())
+    Ok((state, live))
 }
 
 /// A scope that is being worked on: its lease is ours until it is closed.
@@ -261,7 +259,8 @@ impl<'w> Session<'w> {
     /// When AWS can't be asked.
     pub async fn plan(&self, refresh: bool, destroy: bool) -> Result<Planned, Error> {
         let state = self.state();
-        let live = match refresh {
+        // A state that was rolled back may list what is not there any more.
+        let live = match refresh || (state.rolled_back && !destroy) {
             true => Some(read(&self.connection, &state, self.target).await?),
             false => None,
         };
@@ -296,6 +295,11 @@ impl<'w> Session<'w> {
     ///
     /// When it is not.
     pub fn check(&self, plan: &Plan) -> Result<(), Error> {
+        if plan.destroy {
+            return Err(Error::Refused(
+                "this is a plan to destroy: `seaworthy destroy` makes its own, and asks".to_owned(),
+            ));
+        }
         let state = self.state();
         plan.check(self.wanted.scope(), state.serial)
             .map_err(|stale| Error::StalePlan(stale.to_string()))?;

@@ -174,12 +174,24 @@ impl Work<'_> {
         if unsettled > 0 {
             let open = count(unsettled, "operation");
             self.tell(&format!(
-                "An earlier run has left {open} open; finding out what became of them.\n"
+                "An earlier run has left {open} open. What became of them is found out first.\n"
             ))?;
+            // That can make, change and delete things too.
+            if !self.may("Carry on with them?").await? {
+                return Ok(self.unchanged());
+            }
             let failures = self.session.settle(self.stopped.clone()).await?;
             report::unsettled(&mut io::stderr(), &failures, self.terminal.stderr.style)?;
             if *self.stopped.borrow() > Stop::No {
                 return Ok(Ending::Interrupted);
+            }
+            let still = self.session.unsettled();
+            if still > 0 {
+                let open = count(still, "operation");
+                self.tell(&format!(
+                    "What became of {open} could not be found out, so nothing else is begun. Run the same command again.\n"
+                ))?;
+                return Ok(Ending::Failed);
             }
         }
         let planned = match kept {
@@ -221,17 +233,8 @@ impl Work<'_> {
             true => format!("Destroy {}?", self.wanted.scope().name()),
             false => format!("Deploy this to {}?", self.target.kind.name()),
         };
-        let mut stopped = self.stopped.clone();
-        let answer = tokio::select! {
-            answer = confirmed(self.terminal, &question, self.request.yes) => answer?,
-            _ = stopped.wait_for(|stop| *stop > Stop::No) => {
-                self.tell("\nNothing was changed.\n")?;
-                return Ok(Ending::Interrupted);
-            }
-        };
-        if !answer {
-            self.tell("Nothing was changed.\n")?;
-            return Ok(Ending::Refused);
+        if !self.may(&question).await? {
+            return Ok(self.unchanged());
         }
         let before = self.session.state();
         self.progress
@@ -277,6 +280,28 @@ impl Work<'_> {
             Outcome::Failed => Ending::Failed,
             Outcome::Interrupted => Ending::Interrupted,
         })
+    }
+
+    /// Asks, unless `--yes` has answered. Ctrl-C is a no.
+    async fn may(&self, question: &str) -> Result<bool, Failure> {
+        let mut stopped = self.stopped.clone();
+        let may = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop > Stop::No) => false,
+            answer = confirmed(self.terminal, question, self.request.yes) => answer?,
+        };
+        if !may {
+            self.tell("\nNothing was changed.\n")?;
+        }
+        Ok(may)
+    }
+
+    /// How a command ends that was not allowed to go on.
+    fn unchanged(&self) -> Ending {
+        match *self.stopped.borrow() {
+            Stop::No => Ending::Refused,
+            Stop::Drain | Stop::Now => Ending::Interrupted,
+        }
     }
 
     /// Asks the account whether the plan can work, before anything is made. What is only unwise is said.

@@ -160,6 +160,7 @@ mod tests {
                 kind: RunKind::Deploy,
                 started: "2026-11-21T06:11:07Z".parse().unwrap(),
                 outcome,
+                spec_hash: None,
             }),
             locked_by: None,
             up_to_date: true,

@@ -51,6 +51,11 @@ fn wrong_usage_is_1_and_what_is_not_allowed_is_3() {
     lab.run(&["destroy", "-e", "prod", "--confirm", "shop-dev", "--yes"])
         .fails(3)
         .says("shop-prod");
+    lab.run(&["plan", "-e", "prod", "--destroy", "--out", "p.json"])
+        .ok();
+    lab.run(&["deploy", "-e", "prod", "--plan", "p.json", "--yes"])
+        .fails(3)
+        .says("plan to destroy");
     lab.run(&["drift", "-e", "prod", "--detailed-exitcode"])
         .ok();
     lab.run(&["-C", "/", "plan", "-e", "dev"])

@@ -25,6 +25,8 @@ pub enum Fate {
     DiesAfter,
     /// The call is refused with this class and code.
     Refused(&'static str),
+    /// The call is accepted, and the operation fails with this code; it names a resource that it did not make.
+    FailsNaming(&'static str),
     /// The call is accepted, and the operation fails with this code, leaving a remnant if it was a create.
     Fails(&'static str),
 }
@@ -175,7 +177,7 @@ impl Cloud {
             retry_after: None,
             note: None,
         };
-        if let Fate::Fails(code) = fate {
+        if let Fate::Fails(code) | Fate::FailsNaming(code) = fate {
             let failed = Progress {
                 status: Status::Failed(error(code)),
                 ..progress.clone()
@@ -251,7 +253,7 @@ impl Provider for Cloud {
             .unwrap()
             .resources
             .contains_key(&(type_name.clone(), identifier.clone()));
-        if taken && !replayed {
+        if taken && !replayed && !matches!(fate, Fate::FailsNaming(_)) {
             return Err(error("AlreadyExists"));
         }
         let effect = Effect::Put(type_name.clone(), identifier.clone(), model);

@@ -160,6 +160,16 @@ pub fn update(
         Some(rules) => (rules.update)(cx, entry, proposed, ids),
         None => generic::update(cx, entry, proposed),
     }?;
+    // What can't be changed stays as it was made, the parts of it that are never read back with it.
+    for path in catalog::schema(&entry.type_name)
+        .into_iter()
+        .flat_map(|schema| schema.create_only())
+        .filter(|path| !path.is_pattern())
+    {
+        if let Some(value) = path.get(&entry.model) {
+            path.insert_into(&mut outcome.model, value.clone());
+        }
+    }
     // What is private was not in the read that the patch was applied to.
     if let (Some(before), Some(after)) = (entry.model.as_object(), outcome.model.as_object_mut()) {
         for (key, value) in before.iter().filter(|(key, _)| key.starts_with(PRIVATE)) {
@@ -169,15 +179,20 @@ pub fn update(
     Ok(outcome)
 }
 
-/// A create-only property with another value than it has, if there is one. What was never there may be left out; what is
-/// never read back is compared with what was sent.
+/// A create-only property with another value than it has, if there is one. What is never read back can't be compared: it
+/// is not in what a patch is applied to.
 fn changed_for_ever(entry: &Entry, proposed: &Value) -> Option<String> {
     let schema = catalog::schema(&entry.type_name)?;
+    let mut before = entry.model.clone();
+    let mut after = proposed.clone();
+    for path in schema.write_only() {
+        path.remove_from(&mut before);
+        path.remove_from(&mut after);
+    }
     schema
         .create_only()
         .iter()
-        .filter(|path| !schema.is_write_only(path))
-        .find(|path| path.get(&entry.model) != path.get(proposed))
+        .find(|path| path.get(&before) != path.get(&after))
         .map(|path| path.to_string().replace('.', "/"))
 }
 
