@@ -199,15 +199,7 @@ impl Session {
         self.inner.endpoint.as_deref()
     }
 
-    /// Fetches credentials, or says why there are none. They stay in memory until shortly before they expire.
-    ///
-    /// # Errors
-    ///
-    /// When the chain has none or can't give them.
-    pub async fn check_credentials(&self) -> Result<(), SessionError> {
-        self.credentials().await.map(drop)
-    }
-
+    /// The credentials, from the chain or kept from before. They stay in memory until shortly before they expire.
     pub(crate) async fn credentials(&self) -> Result<Credentials, SessionError> {
         self.inner
             .credentials

@@ -164,11 +164,6 @@ impl GraphBuilder {
         address
     }
 
-    /// The resources added so far, to be looked at or completed (owner tags, lifecycles from the spec).
-    pub fn resources_mut(&mut self) -> &mut [Resource] {
-        &mut self.resources
-    }
-
     /// Checks the references and orders the resources.
     ///
     /// # Errors
