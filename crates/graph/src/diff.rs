@@ -283,6 +283,18 @@ impl Planner<'_> {
             let reason = format!("needs {dependency}, which is deleted first and made anew");
             return Decision::replace(reason, properties, vec![path], true);
         }
+        if properties.is_empty() && !known.deposed.is_empty() {
+            let left = known
+                .deposed
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>();
+            let reason = format!(
+                "an interrupted replacement has left {}: deleted",
+                left.join(", ")
+            );
+            return Decision::simple(Action::Update, &reason);
+        }
         if properties.is_empty() {
             return Decision::unchanged();
         }

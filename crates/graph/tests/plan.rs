@@ -280,6 +280,21 @@ fn somebody_else_s_is_read_and_not_made() {
 }
 
 #[test]
+fn what_an_interrupted_replacement_has_left_is_in_the_plan() {
+    let wanted = graph([queue("jobs", 60)]);
+    let mut state = deployed(&wanted);
+    let known = state
+        .resources
+        .get_mut(&address("karpenter/queue"))
+        .unwrap();
+    known.deposed.push(Identifier::new("queue-0").unwrap());
+    let plan = planned(&wanted, &state);
+    assert_eq!(actions(&plan), [("karpenter/queue", Action::Update)]);
+    let reason = "an interrupted replacement has left queue-0: deleted";
+    assert_eq!(plan.changes[0].reason, reason);
+}
+
+#[test]
 fn somebody_else_s_is_never_replaced_or_deleted_when_it_is_no_longer_named() {
     let mut existing = vpc("10.0.0.0/16");
     existing.lifecycle = Lifecycle::Existing(Identifier::new("vpc-1").unwrap());
