@@ -20,7 +20,7 @@ use crate::cloud_control::CloudControl;
 use crate::endpoint::Service;
 use crate::identity::CallerIdentity;
 use crate::session::Session;
-use crate::signed::{AnyNamespace, CallError};
+use crate::signed::AnyNamespace;
 
 /// Questions under way at once. CloudFormation throttles DescribeType at a few requests a second.
 const CONCURRENCY: usize = 4;
@@ -65,6 +65,8 @@ pub enum Check {
     Zones,
     /// Whether there are addresses left in subnets that are there already.
     FreeAddresses,
+    /// Whether what is somebody else's is there, and as the spec says.
+    Existing,
 }
 
 /// How bad it is.
@@ -169,7 +171,7 @@ async fn identity(
     request: &PreflightRequest<'_>,
     findings: &mut Vec<Finding>,
 ) -> bool {
-    let identity = match CallerIdentity::fetch(session).await {
+    let identity = match patiently(|| CallerIdentity::fetch(session)).await {
         Ok(identity) => identity,
         Err(error) => {
             let hint = credentials_hint(&error.code)
@@ -256,19 +258,20 @@ where
 }
 
 /// Asks again when too much was asked at once.
-async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, ProviderError>
+async fn patiently<T, E, F>(mut call: impl FnMut() -> F) -> Result<T, ProviderError>
 where
-    F: Future<Output = Result<T, CallError>>,
+    E: Into<ProviderError>,
+    F: Future<Output = Result<T, E>>,
 {
     let mut wait = FIRST_WAIT;
     for _ in 1..ATTEMPTS {
-        match call().await.map_err(ProviderError::from) {
+        match call().await.map_err(E::into) {
             Err(error) if error.class.is_retryable() => tokio::time::sleep(wait).await,
             result => return result,
         }
         wait *= 2;
     }
-    call().await.map_err(ProviderError::from)
+    call().await.map_err(E::into)
 }
 
 async fn types(session: &Session, request: &PreflightRequest<'_>) -> Vec<Finding> {

@@ -207,6 +207,12 @@ impl Session {
             .await
             .map_err(|error| match error {
                 CredentialsError::CredentialsNotLoaded(_) => SessionError::NoCredentials,
+                // The last of the chain: there is no instance whose role could be asked for.
+                ref other
+                    if format!("{}", DisplayErrorContext(other)).contains("FailedToLoadToken") =>
+                {
+                    SessionError::NoCredentials
+                }
                 other => SessionError::Credentials {
                     reason: DisplayErrorContext(&other).to_string(),
                 },

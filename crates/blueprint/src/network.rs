@@ -45,8 +45,9 @@ pub(crate) fn draw(drawing: &mut Drawing<'_>) -> Network {
 
 /// Nothing is made and nothing changed: the VPC and its subnets are only looked at.
 fn draw_existing(drawing: &mut Drawing<'_>, existing: &ExistingNetwork) -> Network {
-    let mut look_at = |address: String, type_name, id: &str| {
-        let draft = Draft::new(&address, type_name, value!({}));
+    let cidr = drawing.spec().network.cidr;
+    let mut look_at = |address: String, type_name, id: &str, known: Value| {
+        let draft = Draft::new(&address, type_name, known);
         match Identifier::new(id) {
             Ok(identifier) => drawing.add(draft.lifecycle(Lifecycle::Existing(identifier))),
             Err(why) => {
@@ -58,7 +59,14 @@ fn draw_existing(drawing: &mut Drawing<'_>, existing: &ExistingNetwork) -> Netwo
             }
         }
     };
-    let vpc = look_at("network/vpc".to_owned(), types::VPC, &existing.vpc_id);
+    // What the spec says of it is compared with what is there: security groups are made from it.
+    let known = value!({ "CidrBlock": cidr.to_string() });
+    let vpc = look_at(
+        "network/vpc".to_owned(),
+        types::VPC,
+        &existing.vpc_id,
+        known,
+    );
     let mut subnets = |kind: &str, ids: &[String]| -> Vec<Made> {
         let numbered = ids.iter().enumerate();
         numbered
@@ -67,6 +75,7 @@ fn draw_existing(drawing: &mut Drawing<'_>, existing: &ExistingNetwork) -> Netwo
                     format!("network/subnet/{kind}-{}", place + 1),
                     types::SUBNET,
                     id,
+                    value!({}),
                 )
             })
             .collect()

@@ -78,7 +78,7 @@ fn complain(text: &str) {
 
 fn log(args: &Args) {
     let level = match args.global.verbose {
-        0 => "warn",
+        0 => "error",
         1 => "info",
         _ => "debug,hyper=info,aws_config=info",
     };

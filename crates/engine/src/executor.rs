@@ -626,7 +626,15 @@ impl<'e> Execution<'e> {
             .filter(|(id, _)| id.part == Part::Forward || !self.skipped_forward(id));
         Report {
             outcome,
-            done: self.done.len(),
+            // What is only written down is nothing that was done in AWS.
+            done: self
+                .done
+                .iter()
+                .filter(|id| {
+                    let step = self.steps.steps.get(*id);
+                    step.is_some_and(|step| step.action != StepAction::Note)
+                })
+                .count(),
             failed: self.failed.clone(),
             skipped: skipped
                 .map(|(id, because)| Skipped {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use catalog::ids::{ClientToken, Identifier, RequestToken};
 use catalog::{ResourceSchema, compare};
-use graph::{Scope, as_secret};
+use graph::{Lifecycle, Scope, as_secret};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -78,8 +78,11 @@ impl Driver {
         if intent.kind == OperationKind::Read {
             return self.read_existing(intent).await;
         }
-        let rolled_back = self.recorder.with(|ledger| ledger.state.rolled_back);
-        if intent.kind == OperationKind::Create && rolled_back {
+        // After a rollback anything may be there that the state does not know of; and so may what an earlier destroy has
+        // left on purpose.
+        let may_be_there = matches!(intent.lifecycle, Lifecycle::Retain | Lifecycle::Ensure)
+            || self.recorder.with(|ledger| ledger.state.rolled_back);
+        if intent.kind == OperationKind::Create && may_be_there {
             match self.find(&intent).await? {
                 Ok(Some(identifier)) => return self.adopt(intent, identifier).await,
                 Ok(None) => {}
@@ -465,6 +468,9 @@ impl Driver {
             .await?
         {
             Ok(Some(attributes)) => {
+                if let Some(error) = unlike(&intent, &attributes) {
+                    return Ok(Err(error));
+                }
                 let attributes = readable(&intent, attributes);
                 let made = Made {
                     identifier: identifier.clone(),
@@ -544,7 +550,7 @@ impl Driver {
             token: new_token(),
             ..intent.clone()
         };
-        let ensured = intent.lifecycle == graph::Lifecycle::Ensure;
+        let ensured = intent.lifecycle == Lifecycle::Ensure;
         let mut found = intent;
         if differs && !ensured {
             // Until the update is done, what is there is what was applied: a plan made in between must see the rest.
@@ -650,6 +656,20 @@ impl Driver {
             what,
         });
     }
+}
+
+/// Why somebody else's resource is not the one that the spec means, if it is not: what the spec says of it is not so.
+fn unlike(intent: &Intent, model: &Json) -> Option<ProviderError> {
+    let schema = catalog::schema(&intent.type_name)?;
+    let difference = compare::differences(schema, &intent.properties, model)
+        .into_iter()
+        .next()?;
+    let (path, expected, actual) = (difference.path, difference.expected, difference.actual);
+    Some(ProviderError {
+        class: ErrorClass::Terminal,
+        code: "NotAsTheSpecSays".to_owned(),
+        message: format!("its {path} is {actual}, but the spec says {expected}"),
+    })
 }
 
 /// A model without write-only properties. AWS leaves them out by itself; secrets are among them, so it is not left to it.

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws::iam_policy::{PolicyRequest, deployer_policies};
-use aws::preflight::{Finding, PreflightRequest, preflight};
+use aws::preflight::{Check, Finding, Level, PreflightRequest, preflight};
 use aws::verify::{VerifyReport, verify};
 use catalog::TypeName;
 use catalog::ids::Region;
-use graph::{Action, Lifecycle, Plan};
+use engine::patiently;
+use graph::{Action, Lifecycle, Plan, Value};
 
 use crate::error::Error;
 use crate::scope::Wanted;
@@ -52,7 +53,57 @@ pub async fn check_account(connection: &Connection, wanted: &Wanted, plan: &Plan
         cluster_zones: &zones.cloned().collect(),
         existing_subnets: &existing_subnets,
     };
-    preflight(&connection.session, &request).await
+    let mut findings = preflight(&connection.session, &request).await;
+    findings.extend(existing_resources(connection, plan).await);
+    findings
+}
+
+/// Looks at what is somebody else's before anything is made that depends on it.
+async fn existing_resources(connection: &Connection, plan: &Plan) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for change in plan
+        .changes
+        .iter()
+        .filter(|change| change.action == Action::Read)
+    {
+        let Lifecycle::Existing(identifier) = &change.lifecycle else {
+            continue;
+        };
+        let read = || connection.provider.read(&change.type_name, identifier);
+        let message = match patiently(connection.pace, read).await {
+            Ok(Some(model)) => {
+                let known =
+                    change
+                        .desired
+                        .iter()
+                        .flatten()
+                        .filter_map(|(name, value)| match value {
+                            Value::String(text) => Some((name.clone(), text.as_str().into())),
+                            _ => None,
+                        });
+                let known = serde_json::Value::Object(known.collect());
+                let schema = catalog::schema(&change.type_name);
+                let differences =
+                    schema.map(|schema| catalog::compare::differences(schema, &known, &model));
+                match differences.and_then(|differences| differences.into_iter().next()) {
+                    Some(wrong) => format!(
+                        "its {} is {}, but the spec says {}",
+                        wrong.path, wrong.actual, wrong.expected
+                    ),
+                    None => continue,
+                }
+            }
+            Ok(None) => "it is not in this account and region".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        findings.push(Finding {
+            check: Check::Existing,
+            level: Level::Error,
+            message: format!("{} ({identifier}): {message}", change.address),
+            advice: Some("correct its id, or what the spec says of it".to_owned()),
+        });
+    }
+    findings
 }
 
 /// The least that a deployer of an environment must be allowed, as IAM policy documents that each fit a managed policy.

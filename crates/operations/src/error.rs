@@ -205,6 +205,9 @@ impl Error {
             Self::StalePlan(_) => Some("run `seaworthy plan --out FILE` again".into()),
             Self::WrongAccount { .. } => Some("use the credentials of that account (AWS_PROFILE), or change aws.account in the spec".into()),
             Self::WrongRegion { .. } => Some("run `seaworthy sandbox reset` and start it with `--region`, or let the deploy start it".into()),
+            Self::Engine(EngineError::Fatal(engine::Fatal::Record(_))) => Some(
+                "nothing was written after that; what was under way is settled by the next run of the same command".into(),
+            ),
             Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
                 Some("everything so far is in the state; run the same command again to carry on".into())
             }

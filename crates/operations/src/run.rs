@@ -394,7 +394,11 @@ pub fn check_confirmation(wanted: &Wanted, confirm: Option<&str>) -> Result<(), 
         Some(given) if given != name => Err(Error::Refused(format!(
             "`--confirm {given}` is not this environment's name: it is {name}"
         ))),
-        None if wanted.platform.protected => Err(Error::Protected { name }),
+        None if wanted.platform.protected
+            || wanted.scope().environment.as_str() == crate::SHARED =>
+        {
+            Err(Error::Protected { name })
+        }
         _ => Ok(()),
     }
 }

@@ -62,6 +62,8 @@ pub struct Connection {
     pub account: AccountId,
     /// The IAM principal that deploys.
     pub deployer: String,
+    /// How fast time goes there.
+    pub pace: Pace,
 }
 
 impl Target {
@@ -98,6 +100,7 @@ impl Target {
             session,
             account: identity.account,
             deployer,
+            pace: self.pace,
         })
     }
 

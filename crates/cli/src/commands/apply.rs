@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catalog::ids::EnvironmentName;
-use engine::{Observer, Outcome, Settings, Stop};
+use engine::{Observer, Outcome, Report, Settings, Stop};
 use operations::{Level, Planned, SHARED, Session, Target, Wanted};
 use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceArgs};
 use seaworthy_cli::progress::{self, Progress};
@@ -14,7 +14,7 @@ use seaworthy_cli::render::{self, Hints, report};
 use seaworthy_cli::terminal::{Stream, Terminal, count};
 use tokio::sync::watch;
 
-use super::{confirmed, print_json, say};
+use super::{confirmed, say};
 use crate::ended::{Ending, Failure};
 use crate::surroundings::Surroundings;
 
@@ -327,9 +327,26 @@ impl Work<'_> {
 
     fn nothing_to_do(&self, planned: &Planned) -> Result<Ending, Failure> {
         if self.request.output == Output::Json {
-            print_json(
-                &serde_json::json!({ "outcome": "completed", "done": 0, "failed": [], "skipped": [], "left": [] }),
-            )?;
+            let name = self.wanted.scope().name();
+            let nothing = Report {
+                outcome: Outcome::Completed,
+                done: 0,
+                failed: Vec::new(),
+                skipped: Vec::new(),
+                left: Vec::new(),
+                wall_seconds: 0.0,
+                modelled_seconds: Some(0.0),
+                critical_path_seconds: 0.0,
+            };
+            let view = report::ReportView {
+                name: &name,
+                destroy: self.request.destroy,
+                planned: planned.plan.summary,
+                report: &nothing,
+                sweep: None,
+                retained: &[],
+            };
+            report::json(&mut io::stdout(), &view, self.hints())?;
             return Ok(Ending::Done);
         }
         let name = self.wanted.scope().name();
@@ -358,7 +375,7 @@ impl Work<'_> {
     }
 }
 
-/// Ctrl-C once: nothing new is begun. Twice: stop now. A request to end (SIGTERM) is as good as the first.
+/// Ctrl-C once: nothing new is begun. Twice, or a request to end (SIGTERM, whose sender does not wait): stop now.
 async fn interrupts(stop: watch::Sender<Stop>, progress: progress::Sender) {
     let mut terminate =
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -366,18 +383,13 @@ async fn interrupts(stop: watch::Sender<Stop>, progress: progress::Sender) {
             Err(_) => return,
         };
     loop {
-        tokio::select! {
-            pressed = tokio::signal::ctrl_c() => {
-                if pressed.is_err() {
-                    return;
-                }
-            }
-            _ = terminate.recv() => {}
-        }
-        let next = if *stop.borrow() == Stop::No {
-            Stop::Drain
-        } else {
-            Stop::Now
+        let next = tokio::select! {
+            pressed = tokio::signal::ctrl_c() => match pressed {
+                Ok(()) if *stop.borrow() == Stop::No => Stop::Drain,
+                Ok(()) => Stop::Now,
+                Err(_) => return,
+            },
+            _ = terminate.recv() => Stop::Now,
         };
         progress.interrupted(next);
         stop.send_replace(next);

@@ -178,6 +178,7 @@ pub(super) fn as_checks(findings: Vec<Finding>) -> Vec<Check> {
                 operations::Check::Quota => "quota",
                 operations::Check::Zones => "availability zones",
                 operations::Check::FreeAddresses => "free addresses",
+                operations::Check::Existing => "existing",
             };
             let status = match finding.level {
                 Level::Ok => CheckStatus::Ok,

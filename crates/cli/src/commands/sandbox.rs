@@ -97,8 +97,9 @@ fn start_options(
     args: &SandboxStartArgs,
 ) -> Result<StartOptions, Failure> {
     let region = args.region.as_ref().map(ToString::to_string);
-    let settings = args.no_external_dns.then(|| Settings {
-        external_dns: false,
+    // What is not asked for is the default, whatever it was at an earlier start.
+    let settings = Some(Settings {
+        external_dns: !args.no_external_dns,
         ..Settings::default()
     });
     let region = match (region, process::exists(&surroundings.sandbox_folder())) {
@@ -109,7 +110,7 @@ fn start_options(
     };
     Ok(StartOptions {
         port: args.port,
-        time_scale: args.time_scale.map(time_scale),
+        time_scale: Some(args.time_scale.map_or(TimeScale::DEFAULT, time_scale)),
         region,
         settings,
         faults: faults(args)?,

@@ -365,7 +365,7 @@ fn proof(
         table.row([
             (Tone::Changed, "stays".to_owned()),
             (Tone::Plain, address.clone()),
-            (Tone::Dim, "by the spec's lifecycle".to_owned()),
+            (Tone::Dim, "retained, or somebody else's".to_owned()),
         ]);
     }
     table.write(
@@ -615,8 +615,8 @@ mod tests {
 
         AWS was asked once more for 103 deleted resources and for everything with the owner tags of shop-prod: nothing
         is left over.
-          pending deletion  cluster/key     AWS::KMS::Key            1234
-          stays             backups/bucket  by the spec's lifecycle
+          pending deletion  cluster/key     AWS::KMS::Key                 1234
+          stays             backups/bucket  retained, or somebody else's
         AWS deletes what is pending deletion by itself, after its waiting period; it costs nothing until then.
         ");
         sweep.leftovers.push(leftover(

@@ -107,3 +107,60 @@ for rule in cc.list_resources(TypeName='AWS::Events::Rule')['ResourceDescription
     lab.run(&["deploy", "-e", "dev", "--refresh", "--yes"]).ok();
     same_world(&lab.world(), &expected, "the world");
 }
+
+#[test]
+fn somebody_else_s_network_is_used_checked_and_left_alone() {
+    let lab = Lab::running("accelerator", "max");
+    let script = "
+cc = boto3.client('cloudcontrol')
+def make(kind, **properties):
+    event = cc.create_resource(TypeName=kind, DesiredState=json.dumps(properties))['ProgressEvent']
+    cc.get_waiter('resource_request_success').wait(RequestToken=event['RequestToken'], WaiterConfig={'Delay': 1})
+    return cc.get_resource_request_status(RequestToken=event['RequestToken'])['ProgressEvent']['Identifier']
+vpc = make('AWS::EC2::VPC', CidrBlock='10.44.0.0/16', EnableDnsSupport=True, EnableDnsHostnames=True)
+subnets = [make('AWS::EC2::Subnet', VpcId=vpc, CidrBlock=f'10.44.{n}.0/24', AvailabilityZone=f'us-east-1{z}') for n, z in enumerate('abc')]
+print(json.dumps([vpc, subnets]))
+";
+    let made: (String, Vec<String>) = serde_json::from_str(&boto3(&lab, script)).unwrap();
+    let theirs = lab.world();
+    let network = |cidr: &str, vpc: &str| {
+        format!(
+            "network:\n  cidr: {cidr}\n  existing:\n    vpcId: {vpc}\n    privateSubnetIds: [{}]",
+            made.1.join(", ")
+        )
+    };
+    let overlay = lab.platform().join("environments/dev.yaml");
+    let write =
+        |cidr: &str, vpc: &str| std::fs::write(&overlay, network(cidr, vpc) + "\n").unwrap();
+    write("10.0.0.0/16", &made.0);
+    lab.deploy("dev")
+        .fails(3)
+        .says("10.44.0.0/16")
+        .says("10.0.0.0/16");
+    write("10.44.0.0/16", "vpc-00000000000000000");
+    lab.deploy("dev").fails(3).says("not in this account");
+    assert_eq!(lab.world(), theirs, "nothing was made");
+    write("10.44.0.0/16", &made.0);
+    let said = lab.deploy("dev");
+    // Without a way to the Internet nodes can't join; the rest of the platform shows that the network was used.
+    assert!(said.code == Some(0) || said.code == Some(1), "{said:?}");
+    let status = lab.run(&["status", "-e", "dev", "-o", "json"]).ok().json();
+    let of = |address: &str| {
+        let resources = status["resources"].as_array().unwrap();
+        resources
+            .iter()
+            .find(|resource| resource["address"] == address)
+            .unwrap()["status"]
+            .clone()
+    };
+    assert_eq!(
+        (of("network/vpc"), of("cluster/cluster")),
+        ("existing".into(), "deployed".into())
+    );
+    lab.destroy("dev").ok();
+    let left = lab.world();
+    assert!(
+        theirs.iter().all(|line| left.contains(line)),
+        "theirs is as it was"
+    );
+}

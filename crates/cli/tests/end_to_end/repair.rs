@@ -116,3 +116,18 @@ fn retained_resources_are_taken_up_again_by_the_next_deploy() {
     };
     same_world(&keys(&lab.world()), &keys(&expected), "deployed again");
 }
+
+#[test]
+fn a_retained_zone_is_taken_up_again_and_not_doubled() {
+    let lab = Lab::running("gitops", "max");
+    lab.deploy("dev").ok();
+    for _ in 0..2 {
+        lab.destroy("dev").ok();
+        lab.deploy("dev").ok();
+    }
+    let zones = lab.world();
+    let zones = zones
+        .iter()
+        .filter(|line| line.starts_with("AWS::Route53::HostedZone "));
+    assert_eq!(zones.count(), 1);
+}
