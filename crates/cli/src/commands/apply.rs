@@ -320,7 +320,7 @@ impl Work<'_> {
             render::checks::text(&mut io::stderr(), &checks, self.terminal.stderr.style)?;
         }
         if !ready {
-            self.tell("Nothing was changed.\n")?;
+            self.tell("error: the account is not ready for this plan; nothing was changed\n")?;
         }
         Ok(ready)
     }
