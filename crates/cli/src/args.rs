@@ -526,6 +526,9 @@ pub struct SandboxStartArgs {
     /// Leave the validation records of certificates to the user, as outside AWS
     #[arg(long)]
     pub no_external_dns: bool,
+    /// A quota of the account by its Service Quotas code, as `L-0263D0A3=20` (Elastic IPs); may be repeated
+    #[arg(long = "quota", value_name = "CODE=N", value_parser = quota)]
+    pub quotas: Vec<(String, f64)>,
     /// The region that it plays; the spec's if it is left out
     #[arg(long, value_name = "REGION")]
     pub region: Option<Region>,
@@ -654,6 +657,14 @@ fn time_scale(text: &str) -> Result<f64, String> {
         return Ok(f64::INFINITY);
     }
     above_zero(text).map_err(|_| "a number above 0 is wanted, or `max`".to_owned())
+}
+
+fn quota(text: &str) -> Result<(String, f64), String> {
+    let wrong = || "a code and a number are wanted, such as L-0263D0A3=20".to_owned();
+    let (code, number) = text.split_once('=').ok_or_else(wrong)?;
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let valid = code.starts_with("L-") && number.is_finite() && number >= 0.0;
+    valid.then(|| (code.to_owned(), number)).ok_or_else(wrong)
 }
 
 fn serial(text: &str) -> Result<Serial, String> {

@@ -21,6 +21,11 @@ pub(crate) async fn run(
     match command {
         SandboxCommand::Start(args) => {
             let endpoint = process::start(&folder, &start_options(surroundings, args)?)?;
+            if !endpoint.started && (args.no_external_dns || !args.quotas.is_empty()) {
+                return Err(Failure::Wrong(
+                    "the sandbox runs already, and its quotas and DNS are set when it starts: stop it first".to_owned(),
+                ));
+            }
             let verb = if endpoint.started {
                 "started"
             } else {
@@ -100,6 +105,7 @@ fn start_options(
     // What is not asked for is the default, whatever it was at an earlier start.
     let settings = Some(Settings {
         external_dns: !args.no_external_dns,
+        quotas: args.quotas.iter().cloned().collect(),
         ..Settings::default()
     });
     let region = match (region, process::exists(&surroundings.sandbox_folder())) {
