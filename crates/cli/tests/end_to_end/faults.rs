@@ -85,7 +85,7 @@ fn a_certificate_says_which_records_it_waits_for() {
     .ok();
     let child = lab.spawn(&["deploy", "-e", "dev", "--yes"]);
     let pid = child.id();
-    std::thread::sleep(std::time::Duration::from_secs(8));
+    std::thread::sleep(std::time::Duration::from_secs(12));
     std::process::Command::new("kill")
         .args(["-INT", &pid.to_string()])
         .status()
