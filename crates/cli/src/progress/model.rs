@@ -240,7 +240,8 @@ impl Model {
         let title = format!("{verb} {}", self.run.name);
         let count = format!("{ended}/{steps}");
         let mut facts = vec![format!("{} elapsed", self.elapsed(now))];
-        if let Some(left) = self.left(now) {
+        // What takes longer than it does as a rule is of no use for a forecast.
+        if let Some(left) = self.left(now).filter(|left| !left.is_zero()) {
             facts.push(format!("about {} left", about(left)));
         }
         let facts = facts.join(" · ");
@@ -344,6 +345,7 @@ impl Model {
         };
         let left = self
             .left(now)
+            .filter(|left| !left.is_zero())
             .map(|left| format!("; about {} left", about(left)))
             .unwrap_or_default();
         format!("{}{more}{left}", named.join(", "))
