@@ -72,6 +72,15 @@ pub(crate) fn validate(
                 print_json(&report)?;
                 Ok(Ending::Failed)
             }
+            Err(Failure::Operation(operations::Error::Blueprint(found))) => {
+                // What only the graph shows has no place in a file.
+                let errors: Vec<_> = found
+                    .iter()
+                    .map(|error| json!({ "code": "blueprint", "message": error.to_string() }))
+                    .collect();
+                print_json(&json!({ "valid": false, "errors": errors, "warnings": [] }))?;
+                Ok(Ending::Failed)
+            }
             Err(other) => Err(other),
         };
     }
