@@ -612,13 +612,24 @@ impl Files {
     /// A lease's holder file, locked by us; none when a living process has it locked or the file system knows no locks.
     fn lock_holder(&self, fence: Fence) -> Result<Option<File>, StoreError> {
         let path = self.holder_path(fence);
-        let file = OpenOptions::new()
+        let opened = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&path)
-            .map_err(failed("could not open", &path))?;
-        Ok(file.try_lock().is_ok().then_some(file))
+            .open(&path);
+        match opened {
+            Ok(file) => Ok(file.try_lock().is_ok().then_some(file)),
+            // Whoever may only read can't tell: then the lease's time counts.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("could not open", &path)(error)),
+        }
     }
 
     fn is_dead(&self, lease: &Lease) -> Result<bool, StoreError> {
