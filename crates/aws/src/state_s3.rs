@@ -37,11 +37,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use catalog::ids::{LeaseOwner, Serial};
-use jiff::Timestamp;
 use journal::{Contents, HistoryEntry, Lease, Record, Snapshot, Store, StoreError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use crate::session::Session;
@@ -105,7 +103,7 @@ impl S3Store {
             source: source.into(),
         };
         let text = serde_json::to_string(body).map_err(encoded)?;
-        let checksum = checksum(&text);
+        let checksum = journal::checksum(text.as_bytes());
         serde_json::to_vec(&Sealed { checksum, body }).map_err(encoded)
     }
 
@@ -118,7 +116,7 @@ impl S3Store {
             .map_err(|error| self.damaged(key, format!("it can't be read: {error}")))?;
         let text = serde_json::to_string(&sealed.body)
             .map_err(|error| self.damaged(key, error.to_string()))?;
-        if checksum(&text) == sealed.checksum {
+        if journal::checksum(text.as_bytes()) == sealed.checksum {
             Ok(sealed.body)
         } else {
             Err(self.damaged(key, "its checksum is wrong: it was changed".to_owned()))
@@ -378,11 +376,11 @@ impl Store for S3Store {
     }
 
     async fn acquire(&self, owner: &LeaseOwner, duration: Duration) -> Result<Lease, StoreError> {
-        self.lock.acquire(owner, after(duration)).await
+        self.lock.acquire(owner, journal::expiry(duration)).await
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, StoreError> {
-        self.lock.renew(lease, after(duration)).await
+        self.lock.renew(lease, journal::expiry(duration)).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -415,20 +413,6 @@ fn serials(keys: &[String]) -> Result<Vec<Serial>, StoreError> {
         .collect();
     serials.sort_unstable();
     Ok(serials)
-}
-
-fn checksum(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn after(duration: Duration) -> Timestamp {
-    Timestamp::now()
-        .checked_add(duration)
-        .unwrap_or(Timestamp::MAX)
 }
 
 /// Tries a call again a few times when it failed by no fault of ours. Every call here is safe to repeat.

@@ -28,14 +28,14 @@ use catalog::ids::{Fence, LeaseOwner, Serial};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::store::{Contents, HistoryEntry, Lease, Record, Snapshot, Store, StoreError};
+use crate::store::{
+    CHECKSUM_LENGTH, Contents, HistoryEntry, Lease, Record, Snapshot, Store, StoreError, checksum,
+    expiry,
+};
 
 /// Snapshots that are kept; older ones are dropped.
 const SNAPSHOTS_KEPT: usize = 100;
-/// Letters of the checksum before each line: 64 bits of SHA-256.
-const CHECKSUM_LENGTH: usize = 16;
 
 /// A journal in a folder.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ impl Store for FolderStore {
             files.locked(|files| {
                 files.check_lease(&lease)?;
                 files.write_lease(&Lease {
-                    expires: after(duration),
+                    expires: expiry(duration),
                     ..lease
                 })
             })
@@ -201,18 +201,6 @@ impl Store for FolderStore {
         })
         .await
     }
-}
-
-fn after(duration: Duration) -> Timestamp {
-    Timestamp::now()
-        .checked_add(duration)
-        .unwrap_or(Timestamp::MAX)
-}
-
-fn checksum(text: &[u8]) -> String {
-    let mut hex = hex::encode(Sha256::digest(text));
-    hex.truncate(CHECKSUM_LENGTH);
-    hex
 }
 
 /// A snapshot with its checksum, as the file holds it.
@@ -659,7 +647,7 @@ impl Files {
         self.write_lease(&Lease {
             owner: owner.clone(),
             fence,
-            expires: after(duration),
+            expires: expiry(duration),
         })
     }
 

@@ -5,4 +5,6 @@ mod folder;
 mod store;
 
 pub use folder::FolderStore;
-pub use store::{Contents, HistoryEntry, Lease, Record, Snapshot, Store, StoreError};
+pub use store::{
+    Contents, HistoryEntry, Lease, Record, Snapshot, Store, StoreError, checksum, expiry,
+};

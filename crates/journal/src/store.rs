@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use catalog::ids::{Fence, LeaseOwner, Serial};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// One record. Its body is the caller's; the journal only keeps it, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,23 @@ pub struct Lease {
     pub fence: Fence,
     /// Until when others respect it.
     pub expires: Timestamp,
+}
+
+/// When a lease ends that lasts `duration` from now.
+pub fn expiry(duration: Duration) -> Timestamp {
+    Timestamp::now()
+        .checked_add(duration)
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// Letters of a [`checksum`].
+pub const CHECKSUM_LENGTH: usize = 16;
+
+/// What tells that a record or a snapshot is as it was written: 64 bits of SHA-256, in hex.
+pub fn checksum(text: &[u8]) -> String {
+    let mut hex = hex::encode(Sha256::digest(text));
+    hex.truncate(CHECKSUM_LENGTH);
+    hex
 }
 
 /// Why a store did not do what it was asked.
