@@ -1,0 +1,133 @@
+//! Ways out: a platform's graph as the files of other tools.
+//!
+//! Every export is made from the graph and from nothing else: there is no second description of the platform. What comes
+//! out is a set of texts by path; whoever calls writes them. The same graphs give the same texts, to the byte.
+#![forbid(unsafe_code)]
+
+pub mod cloudformation;
+pub mod eksctl;
+mod files;
+mod module;
+pub mod terraform;
+
+use catalog::ids::{Address, EnvironmentName};
+use graph::Graph;
+use spec::Platform;
+
+pub use files::{File, Files, Owner, header};
+pub use module::{Module, modules, needs};
+
+/// One scope of a platform: an environment, or what environments share.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoped<'a> {
+    /// The validated spec.
+    pub platform: &'a Platform,
+    /// Its resources.
+    pub graph: &'a Graph,
+}
+
+impl Scoped<'_> {
+    /// The environment's name, or `shared`.
+    pub fn name(&self) -> &EnvironmentName {
+        &self.graph.scope().environment
+    }
+}
+
+/// What is exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// All environments of the platform, by name: what differs between them is a variable wherever one text serves all.
+    pub environments: &'a [Scoped<'a>],
+    /// What the environments share.
+    pub shared: Scoped<'a>,
+    /// The scopes whose files are wanted; `shared` may be among them.
+    pub wanted: &'a [EnvironmentName],
+}
+
+impl<'a> Source<'a> {
+    /// The wanted scopes, environments first.
+    pub fn wanted(&self) -> impl Iterator<Item = Scoped<'a>> {
+        self.environments
+            .iter()
+            .copied()
+            .chain([self.shared])
+            .filter(|scope| self.wanted.contains(scope.name()))
+    }
+}
+
+/// The format of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// CloudFormation templates: a stack with nested stacks for each scope.
+    CloudFormation,
+    /// Terraform modules and a Terragrunt tree.
+    Terraform,
+    /// eksctl's ClusterConfig.
+    Eksctl,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CloudFormation, Self::Terraform, Self::Eksctl];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CloudFormation => "cloudformation",
+            Self::Terraform => "terraform",
+            Self::Eksctl => "eksctl",
+        }
+    }
+}
+
+/// Why a graph cannot be exported.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Two addresses would have one name in the export.
+    #[error("`{first}` and `{second}` would both be called `{name}` in the export")]
+    Name {
+        /// One of them.
+        first: Address,
+        /// The other.
+        second: Address,
+        /// The name.
+        name: String,
+    },
+    /// Modules need each other.
+    #[error(
+        "`{from}` needs `{to}`, so that the modules `{first}` and `{second}` would need each other"
+    )]
+    Circle {
+        /// The resource that needs.
+        from: Address,
+        /// What it needs.
+        to: Address,
+        /// Where it is.
+        first: Module,
+        /// Where that is.
+        second: Module,
+    },
+    /// A value that the format has no words for.
+    #[error("`{address}` cannot be exported to {}: {why}", format.name())]
+    Inexpressible {
+        /// The resource.
+        address: Address,
+        /// The format.
+        format: Format,
+        /// What there are no words for, and what to do.
+        why: String,
+    },
+}
+
+/// Exports a platform.
+///
+/// # Errors
+///
+/// All that the format cannot express; see [`Error`].
+pub fn export(format: Format, source: &Source<'_>) -> Result<Files, Vec<Error>> {
+    match format {
+        Format::CloudFormation => cloudformation::export(source),
+        Format::Terraform => terraform::export(source),
+        Format::Eksctl => eksctl::export(source),
+    }
+}
