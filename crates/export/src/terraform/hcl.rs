@@ -40,6 +40,8 @@ pub(super) enum Expr {
     If(Box<Expr>, Box<Expr>, Box<Expr>),
     /// An item of a list.
     Index(Box<Expr>, usize),
+    /// A list made of each `item` of another.
+    Each(Box<Expr>, Box<Expr>),
     /// A text over several lines.
     Heredoc(Vec<Piece>),
     /// An object's value with a comment above it.
@@ -99,6 +101,7 @@ impl Expr {
             Self::If(_, then, otherwise) => then.may_be_flat() && otherwise.may_be_flat(),
             Self::TagList(map, _, _) => !can_break(map),
             Self::Index(of, _) => of.may_be_flat(),
+            Self::Each(list, each) => list.may_be_flat() && each.may_be_flat(),
             Self::Noted(_, value) => value.may_be_flat(),
             Self::Heredoc(_) => false,
             Self::Text(pieces) => pieces.iter().all(|piece| match piece {
@@ -530,6 +533,14 @@ fn to_edit(expr: &Expr, level: usize, broken: bool) -> Expression {
                 });
             }
             HeredocTemplate::new(Ident::new("EOT"), template).into()
+        }
+        Expr::Each(list, each) => {
+            let mut list = to_edit(list, level, false);
+            list.decor_mut().set_prefix(" ");
+            list.decor_mut().set_suffix(" ");
+            let mut each = to_edit(each, level, false);
+            each.decor_mut().set_prefix(" ");
+            ForExpr::new(ForIntro::new(spaced("item"), list), each).into()
         }
         Expr::Index(of, index) => {
             let index = Expression::from(*index as u64);

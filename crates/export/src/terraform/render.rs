@@ -258,6 +258,10 @@ impl<'p> Renderer<'p> {
             Term::Number(number) => Expr::Number(number.clone()),
             Term::Text(text) => self.text(text, within),
             Term::Variable(index) => Expr::code(format!("var.{}", self.names.uses[*index])),
+            Term::Each(index, text) => Expr::Each(
+                Box::new(Expr::code(format!("var.{}", self.names.uses[*index]))),
+                Box::new(self.text(text, within)),
+            ),
             Term::If(test, then, otherwise) => Expr::If(
                 Box::new(self.test(test)),
                 Box::new(self.term(then, shape, within)),
@@ -473,6 +477,7 @@ impl<'p> Renderer<'p> {
                 let split = Expr::Call("split", vec![Expr::text(separator), self.text(of, within)]);
                 return Expr::Index(Box::new(split), *index);
             }
+            Part::Item => "item".to_owned(),
             Part::Variable(index) => format!("var.{}", self.names.uses[*index]),
         };
         Expr::Code(code)

@@ -49,18 +49,16 @@ impl<'a> Shape<'a> {
             .is_none_or(|node| node.get("properties").is_none())
     }
 
-    /// Whether it is an object without a schema: the provider takes a JSON text for it.
+    /// Whether it is an object without properties of its own, or of one of several types: the provider takes a JSON text
+    /// for it (the key schema of a DynamoDB table is one).
     pub(super) fn is_json(&self) -> bool {
         self.node().is_some_and(|node| {
             let is_object = match &node["type"] {
                 Json::String(kind) => kind == "object",
                 Json::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
-                _ => false,
+                _ => true,
             };
-            is_object
-                && ["properties", "patternProperties", "oneOf", "anyOf", "allOf"]
-                    .iter()
-                    .all(|key| node.get(key).is_none())
+            is_object && node.get("properties").is_none() && node.get("patternProperties").is_none()
         })
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Term {
     Tags(Tags),
     /// A variable.
     Variable(usize),
+    /// The text for each item of a variable's list.
+    Each(usize, Text),
     /// One of two, by a flag.
     If(Test, Box<Term>, Box<Term>),
 }
@@ -78,6 +80,8 @@ pub(super) enum Part {
     },
     /// A variable.
     Variable(usize),
+    /// The item of [`Term::Each`].
+    Item,
 }
 
 /// A value in a list or an object, and when it is there.
@@ -208,7 +212,8 @@ impl Facts {
             | Part::Deployer
             | Part::Attribute(_)
             | Part::Split { .. }
-            | Part::Variable(_) => {
+            | Part::Variable(_)
+            | Part::Item => {
                 return None;
             }
         })
@@ -535,7 +540,7 @@ impl Term {
             }
         }
         match self {
-            Self::Text(text) => pieces(text, visit),
+            Self::Text(text) | Self::Each(_, text) => pieces(text, visit),
             Self::List(items) => items.iter().for_each(|item| item.term.parts(visit)),
             Self::Object(entries) => {
                 for (key, item) in entries {

@@ -141,7 +141,7 @@ fn value(term: &Term, output: &mut impl FnMut(&Reference) -> Expr) -> Expr {
             };
             Expr::Object(entries.iter().map(entry).collect())
         }
-        Term::Tags(_) | Term::Variable(_) | Term::If(..) => Expr::Null,
+        Term::Tags(_) | Term::Variable(_) | Term::Each(..) | Term::If(..) => Expr::Null,
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::ids::Address;
 
 use super::schema::Shape;
-use super::term::{Facts, Item, Part, Tags, Term, Test, Text, join};
+use super::term::{Facts, Item, Part, Tags, Term, Test, Text, join, literal};
 
 /// Environments, by their positions.
 pub(super) type Environments = BTreeSet<usize>;
@@ -336,6 +336,8 @@ impl<'a> Unifier<'a> {
                 rows = by_position;
             } else if values.values().all(|term| self.is_given(term)) {
                 return Ok(self.variable(place, values.clone(), false));
+            } else if let Some(each) = self.each(place, lists) {
+                return Ok(each);
             }
         }
         let mut items = Vec::new();
@@ -347,6 +349,65 @@ impl<'a> Unifier<'a> {
             items.push(self.item(&place.below(&name, true), row, &within)?);
         }
         Ok(Term::List(items))
+    }
+
+    /// Lists of texts that are alike but for one word: a variable of the words, and the text for each of them.
+    fn each(&mut self, place: &Place<'static>, lists: &BTreeMap<usize, Vec<Term>>) -> Option<Term> {
+        let texts: Vec<&Text> = lists
+            .values()
+            .flatten()
+            .map(|term| match term {
+                Term::Text(text) => Some(text),
+                _ => None,
+            })
+            .collect::<Option<_>>()?;
+        let first = *texts.first()?;
+        let differs = |at: usize| texts.iter().any(|text| text.get(at) != first.get(at));
+        let mut differing = (0..first.len()).filter(|at| differs(*at));
+        let (at, None) = (differing.next()?, differing.next()) else {
+            return None;
+        };
+        let words: Vec<&str> = texts
+            .iter()
+            .filter(|text| text.len() == first.len())
+            .map(|text| match &text[at] {
+                Part::Literal(word) => Some(word.as_str()),
+                _ => None,
+            })
+            .collect::<Option<_>>()?;
+        if words.len() != texts.len() {
+            return None;
+        }
+        let (before, after) = around(&words);
+        let cut = |word: &str| word[before..word.len() - after].to_owned();
+        let values = lists
+            .iter()
+            .map(|(index, list)| {
+                let words = list.iter().filter_map(|term| match term {
+                    Term::Text(text) => match &text[at] {
+                        Part::Literal(word) => Some(Term::Text(literal(cut(word))).into()),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                (*index, Term::List(words.collect()))
+            })
+            .collect();
+        let below = Place {
+            shape: Shape::Free,
+            ..place.clone()
+        };
+        let Term::Variable(variable) = self.variable(&below, values, false) else {
+            return None;
+        };
+        let (word, mut text) = (words[0], first.clone());
+        let each = [
+            Part::Literal(word[..before].to_owned()),
+            Part::Item,
+            Part::Literal(word[word.len() - after..].to_owned()),
+        ];
+        text.splice(at..=at, each);
+        Some(Term::Each(variable, join(text)))
     }
 
     /// One of several values, by flags.
@@ -497,6 +558,44 @@ fn all<'t, T>(
         .iter()
         .map(|(index, term)| Some((*index, pick(term)?)))
         .collect()
+}
+
+/// How much texts have in common before and after what differs, up to whole words.
+fn around(words: &[&str]) -> (usize, usize) {
+    let first = words[0];
+    let shortest = words
+        .iter()
+        .map(|word| word.len())
+        .min()
+        .unwrap_or_default();
+    let is_end = |at: usize| {
+        first.is_char_boundary(at)
+            && first[..at]
+                .chars()
+                .next_back()
+                .is_some_and(|last| !last.is_alphanumeric())
+    };
+    let before = (0..=shortest)
+        .rev()
+        .find(|at| is_end(*at) && words.iter().all(|word| word.starts_with(&first[..*at])))
+        .unwrap_or_default();
+    let is_start = |after: usize| {
+        first.is_char_boundary(first.len() - after)
+            && first[first.len() - after..]
+                .chars()
+                .next()
+                .is_some_and(|next| !next.is_alphanumeric())
+    };
+    let after = (0..=shortest - before)
+        .rev()
+        .find(|after| {
+            is_start(*after)
+                && words
+                    .iter()
+                    .all(|word| word.ends_with(&first[first.len() - *after..]))
+        })
+        .unwrap_or_default();
+    (before, after)
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

@@ -449,11 +449,25 @@ fn texts<'u>(use_: &'u Use<'_>) -> Option<Vec<&'u str>> {
     Some(out)
 }
 
-/// Whether a pattern means the same to Terraform, whose expressions know no looking around and no `\Z`.
+/// Whether a pattern means the same to Terraform, whose expressions know no looking around, no `\Z`, and nothing between
+/// slashes; engines differ in how they read a `[` in a class.
 fn is_simple(pattern: &str) -> bool {
+    let (mut in_class, mut escaped, mut nested) = (false, false, false);
+    for character in pattern.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => {
+                nested |= in_class;
+                in_class = true;
+            }
+            ']' => in_class = false,
+            _ => {}
+        }
+    }
+    let foreign = ["(?", "\\Z", "\\p", "\\x", "\\u", "${", "%{"];
     pattern.starts_with('^')
         && pattern.ends_with('$')
-        && !["(?", "\\Z", "\\p", "\\x", "${", "%{"]
-            .iter()
-            .any(|part| pattern.contains(part))
+        && !nested
+        && !foreign.iter().any(|part| pattern.contains(part))
 }
