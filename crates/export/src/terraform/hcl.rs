@@ -294,7 +294,8 @@ fn columns(lines: &[(usize, bool, bool)]) -> Vec<usize> {
 fn is_flat(value: &Expr, level: usize, name: usize) -> bool {
     match value {
         Expr::Object(entries) => entries.is_empty(),
-        Expr::Heredoc(_) => false,
+        // The formatter counts its first line.
+        Expr::Heredoc(_) => true,
         Expr::Noted(_, value) => is_flat(value, level, name),
         Expr::List(items)
             if items.iter().any(|item| matches!(item, Expr::Object(_))) && items.len() > 1 =>

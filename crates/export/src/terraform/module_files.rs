@@ -8,7 +8,7 @@ use graph::{Attribute, Reference};
 use super::hcl::{Block, Body, Expr, Line};
 use super::names::useful;
 use super::plan::{By, Family, Kind, Plan};
-use super::render::Renderer;
+use super::render::{Renderer, Used};
 use super::variables::{Variable, variables};
 use crate::Error;
 use crate::module::Module;
@@ -147,10 +147,7 @@ pub(super) fn write(
         declared.block(variable.block());
     }
     let files = vec![
-        (
-            "versions.tf",
-            versions(plan, used.account || used.partition).file(header),
-        ),
+        ("versions.tf", versions(plan, &used).file(header)),
         ("variables.tf", declared.file(header)),
         ("main.tf", main.file(header)),
         ("outputs.tf", out.file(header)),
@@ -162,11 +159,11 @@ pub(super) fn write(
     Ok(Written { variables, files })
 }
 
-fn versions(plan: &Plan, has_data: bool) -> Body {
-    let made = || {
-        plan.resources
-            .iter()
-            .filter(|resource| resource.kind != Kind::Existing)
+fn versions(plan: &Plan, used: &Used) -> Body {
+    let made = |by_awscc: bool| {
+        plan.resources.iter().any(|resource| {
+            resource.kind != Kind::Existing && (resource.by == By::Awscc) == by_awscc
+        })
     };
     let mut providers = Block::new("required_providers", &[]);
     let provider = |name: &str, version: &str| {
@@ -175,19 +172,17 @@ fn versions(plan: &Plan, has_data: bool) -> Body {
             ("version", Expr::text(version)),
         ])
     };
-    if has_data || made().any(|resource| resource.by != By::Awscc) {
+    if used.account || used.partition || made(false) {
         providers.body.argument("aws", provider("aws", AWS));
     }
-    if plan
-        .resources
-        .iter()
-        .any(|resource| resource.by == By::Awscc)
-    {
+    if !used.read.is_empty() || made(true) {
         providers.body.argument("awscc", provider("awscc", AWSCC));
     }
-    let terraform = Block::new("terraform", &[])
-        .with("required_version", Expr::text(TERRAFORM))
-        .block(providers);
+    let mut terraform =
+        Block::new("terraform", &[]).with("required_version", Expr::text(TERRAFORM));
+    if !providers.body.0.is_empty() {
+        terraform = terraform.block(providers);
+    }
     Body(vec![Line::Block(terraform)])
 }
 

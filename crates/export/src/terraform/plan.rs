@@ -451,15 +451,31 @@ fn is_needed(by: &Key, key: &Key, found: &BTreeMap<Key, BTreeMap<usize, &Declare
         .any(|resource| resource.needs().contains(&key.address))
 }
 
-/// What nothing else of a group needs: what the group is there for.
+/// What a group is called after: what nothing else of it needs, if there is one such thing, for that is what the group is
+/// there for; otherwise what most of it needs.
 fn last<'k>(group: &[&'k Key], found: &BTreeMap<Key, BTreeMap<usize, &Declared>>) -> &'k Key {
+    let users = |key: &Key| -> usize {
+        let mut reached = vec![key];
+        let mut at = 0;
+        while at < reached.len() {
+            let of = reached[at];
+            let more = group
+                .iter()
+                .filter(|other| !reached.contains(other) && is_needed(other, of, found));
+            let more: Vec<&Key> = more.copied().collect();
+            reached.extend(more);
+            at += 1;
+        }
+        reached.len()
+    };
+    let mut ends = group.iter().filter(|key| users(key) == 1);
+    if let (Some(only), None) = (ends.next(), ends.next()) {
+        return only;
+    }
+    let most = group.iter().map(|key| users(key)).max();
     group
         .iter()
-        .find(|key| {
-            !group
-                .iter()
-                .any(|other| other != *key && is_needed(other, key, found))
-        })
+        .find(|key| Some(users(key)) == most)
         .unwrap_or(&group[0])
 }
 
