@@ -272,6 +272,22 @@ pub(super) fn plan(family: &Family<'_>, module: Module) -> Result<Plan, Vec<Erro
         } else {
             By::Stack
         };
+        if by == By::Awscc
+            && key.kind != Kind::Existing
+            && let Some(path) = naming::newer_than_awscc(&key.type_name, |path| {
+                declared
+                    .values()
+                    .any(|resource| has_property(resource, path))
+            })
+        {
+            errors.push(inexpressible(
+                &key.address,
+                format!(
+                    "`awscc` 1.96 does not have `{path}` of {} yet",
+                    key.type_name
+                ),
+            ));
+        }
         let twin = key.kind == Kind::Retained
             && found.keys().any(|other| {
                 other.address == key.address
@@ -329,6 +345,32 @@ pub(super) fn inexpressible(address: &Address, why: impl Into<String>) -> Error 
         format: Format::Terraform,
         why: why.into(),
     }
+}
+
+/// Whether a property is set.
+fn has_property(resource: &Declared, path: &catalog::PropertyPath) -> bool {
+    fn below(value: &Value, segments: &[std::sync::Arc<str>]) -> bool {
+        match (segments.split_first(), value) {
+            (None, _) => true,
+            (Some((first, rest)), Value::Object(entries)) => entries
+                .get(first.as_ref())
+                .is_some_and(|inner| below(inner, rest)),
+            (Some((first, rest)), Value::Array(items)) if first.as_ref() == "*" => {
+                items.iter().any(|item| below(item, rest))
+            }
+            _ => false,
+        }
+    }
+    let (Some(first), rest) = (
+        path.property(),
+        path.segments().get(1..).unwrap_or_default(),
+    ) else {
+        return false;
+    };
+    resource
+        .properties
+        .get(first)
+        .is_some_and(|value| below(value, rest))
 }
 
 fn has_secret(resource: &Declared) -> bool {

@@ -49,16 +49,22 @@ impl<'a> Shape<'a> {
             .is_none_or(|node| node.get("properties").is_none())
     }
 
-    /// Whether it is an object without properties of its own, or of one of several types: the provider takes a JSON text
-    /// for it (the key schema of a DynamoDB table is one).
+    /// Whether the provider takes a JSON text for it: an object without properties of its own, one that may be a text as
+    /// well, or one of several types (the key schema of a DynamoDB table).
     pub(super) fn is_json(&self) -> bool {
         self.node().is_some_and(|node| {
-            let is_object = match &node["type"] {
-                Json::String(kind) => kind == "object",
-                Json::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
-                _ => true,
+            let has = |kind: &str| match &node["type"] {
+                Json::String(only) => only == kind,
+                Json::Array(kinds) => kinds.iter().any(|each| each == kind),
+                _ => kind == "object",
             };
-            is_object && node.get("properties").is_none() && node.get("patternProperties").is_none()
+            let is_one_of_objects = node["oneOf"]
+                .as_array()
+                .is_some_and(|forms| forms.iter().any(|form| form.get("properties").is_some()));
+            let has_properties = node.get("properties").is_some()
+                || node.get("patternProperties").is_some()
+                || is_one_of_objects;
+            has("object") && (has("string") || !has_properties)
         })
     }
 }

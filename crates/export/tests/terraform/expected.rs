@@ -94,8 +94,10 @@ pub(crate) fn snake(name: &str) -> String {
         .replace("FSx", "Fsx")
         .replace("OTel", "Otel");
     static WORDS: LazyLock<Regex> = LazyLock::new(|| Regex::new("([A-Z])([A-Z][a-z])").unwrap());
+    static DIGITS: LazyLock<Regex> = LazyLock::new(|| Regex::new("([0-9])([A-Za-z])").unwrap());
     static ENDS: LazyLock<Regex> = LazyLock::new(|| Regex::new("([a-z])([A-Z0-9])").unwrap());
     let name = WORDS.replace_all(&name, "${1}_${2}");
+    let name = DIGITS.replace_all(&name, "${1}_${2}");
     ENDS.replace_all(&name, "${1}_${2}").to_lowercase()
 }
 

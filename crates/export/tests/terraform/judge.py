@@ -36,7 +36,7 @@ def snake(name):
     for old, new in REPLACED.items():
         name = name.replace(old, new)
     name = re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Za-z])", "_", name).lower()
 
 
 class Awscc:

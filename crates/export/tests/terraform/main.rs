@@ -17,3 +17,4 @@ mod fixtures;
 mod judges;
 mod platforms;
 mod same;
+mod written;

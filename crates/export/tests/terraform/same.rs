@@ -24,7 +24,8 @@ fn each_environment_is_its_graph_again() {
     assert!(compared > 2500, "{compared}");
 }
 
-fn compare(name: &str, files: &Files, graph: &Graph, shared: bool) -> usize {
+/// Compares a scope with its graph; how many resources there were.
+pub(crate) fn compare(name: &str, files: &Files, graph: &Graph, shared: bool) -> usize {
     let environment = &graph.scope().environment;
     let mut evaluated = evaluate::scope(files, graph, shared);
     let modules = export::modules(graph);
