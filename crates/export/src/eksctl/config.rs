@@ -1,7 +1,7 @@
 //! eksctl's ClusterConfig (`eksctl.io/v1alpha5`), as far as the platform uses it.
 //!
-//! Field names and types: <https://docs.aws.amazon.com/eks/latest/eksctl/schema.html> (eksctl 0.230.0). eksctl refuses
-//! fields that it does not know, so nothing is here that 0.230.0 does not have.
+//! Field names and types: the schema of eksctl 0.230.0 (`pkg/apis/eksctl.io/v1alpha5/assets/schema.json`, which `eksctl
+//! utils schema` prints). eksctl refuses fields that it does not know, so nothing is here that 0.230.0 does not have.
 
 use std::collections::BTreeMap;
 

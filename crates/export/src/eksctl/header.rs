@@ -21,7 +21,7 @@ const PLACEHOLDERS: [(&str, &str); 3] = [
     ),
     (
         SECRETS_KEY_ARN,
-        "the ARN of a KMS key, which eksctl does not make; docs/export-eksctl.md says how to",
+        "the ARN of a KMS key of yours, of `aws kms create-key` for one; eksctl makes none",
     ),
     (
         KARPENTER_VERSION,

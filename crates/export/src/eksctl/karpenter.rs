@@ -1,9 +1,8 @@
 //! `karpenter`: eksctl installs Karpenter and makes its own of all that it needs of AWS.
 //!
 //! What eksctl makes is not what the graph says, but stands for it: a controller's role with a wider policy and by way of
-//! the OIDC provider, a node role and a queue of other names, four of the five event rules
-//! (<https://docs.aws.amazon.com/eks/latest/eksctl/eksctl-karpenter.html>; `pkg/cfn/builder/karpenter.go` of eksctl
-//! 0.230.0). It lets the nodes in by the `aws-auth` config map, which a cluster with access entries alone does not read:
+//! the OIDC provider, a node role and a queue of other names, four of the five event rules (`usage/eksctl-karpenter` of
+//! its user guide; `pkg/cfn/builder/karpenter.go` and `pkg/actions/karpenter/create.go` of eksctl 0.230.0). It lets the nodes in by the `aws-auth` config map, which a cluster with access entries alone does not read:
 //! the file `karpenter-nodes.yaml` has their entry, for after the cluster, since EKS takes no entry of a role that is not
 //! there yet.
 

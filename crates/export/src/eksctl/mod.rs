@@ -3,7 +3,7 @@
 //!
 //! The promise: every resource of the graph is in the [`Ledger`] exactly once, and whatever eksctl has no words for is
 //! listed at the top of the file. What eksctl does is described as of version 0.230.0, whose sources and user guide
-//! (<https://docs.aws.amazon.com/eks/latest/eksctl/>) are what this module follows.
+//! (`pkg/` and `userdocs/src/usage/` of <https://github.com/eksctl-io/eksctl>) are what this module follows.
 
 mod addons;
 mod cluster;

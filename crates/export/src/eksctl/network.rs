@@ -1,8 +1,7 @@
 //! `vpc` and `availabilityZones`: a VPC that eksctl makes, or one that exists.
 //!
-//! eksctl cuts its own subnets, a private and a public one in each zone
-//! (<https://docs.aws.amazon.com/eks/latest/eksctl/vpc-configuration.html>), with the route tables, the Internet gateway
-//! and the NAT gateways that they need.
+//! eksctl cuts its own subnets, a private and a public one in each zone (`usage/vpc-configuration` of its user guide,
+//! `SetSubnets` in `pkg/vpc/vpc.go`), with the route tables, the Internet gateway and the NAT gateways that they need.
 
 use std::collections::BTreeSet;
 
@@ -37,22 +36,23 @@ pub(super) fn draw(
         .and_then(|config| super::ledger::property(config, "SubnetIds"));
     let ordered: Vec<&Address> = items(subnet_ids).iter().filter_map(referred).collect();
     let private: BTreeSet<Address> = ordered.iter().copied().cloned().collect();
-    let access = |path| cluster_access(cluster.resource, path);
     let mut vpc = Vpc {
         id: None,
         cidr: None,
         subnets: None,
         control_plane_subnet_ids: Vec::new(),
         nat: None,
+        // What EKS does when nobody says.
         cluster_endpoints: ClusterEndpoints {
-            public_access: access("EndpointPublicAccess").unwrap_or(true),
-            private_access: access("EndpointPrivateAccess").unwrap_or(false),
+            public_access: cluster
+                .bool("ResourcesVpcConfig.EndpointPublicAccess")
+                .unwrap_or(true),
+            private_access: cluster
+                .bool("ResourcesVpcConfig.EndpointPrivateAccess")
+                .unwrap_or(false),
         },
-        public_access_cidrs: Vec::new(),
+        public_access_cidrs: strings(cluster.get("ResourcesVpcConfig.PublicAccessCidrs")),
     };
-    cluster.bool("ResourcesVpcConfig.EndpointPublicAccess");
-    cluster.bool("ResourcesVpcConfig.EndpointPrivateAccess");
-    vpc.public_access_cidrs = strings(cluster.get("ResourcesVpcConfig.PublicAccessCidrs"));
 
     for resource in scene.of_type("AWS::EC2::VPC") {
         match &resource.lifecycle {
@@ -69,10 +69,6 @@ pub(super) fn draw(
     }
     sheet.config.vpc = Some(vpc);
     private
-}
-
-fn cluster_access(cluster: &Resource, name: &str) -> Option<bool> {
-    Reader::new(cluster).bool(&format!("ResourcesVpcConfig.{name}"))
 }
 
 fn draw_existing(
