@@ -146,14 +146,14 @@ fn more() -> Vec<(String, Platform)> {
         .collect();
     let mut platforms = Vec::new();
     for identity in ["pod-identity", "irsa"] {
-        let identity = json!({ "workloadIdentity": identity });
+        let with_identity = json!({ "workloadIdentity": identity });
         let with = |mut overlay: Json| {
             let cluster = overlay.as_object_mut().unwrap().entry("cluster");
             let cluster = cluster
                 .or_insert_with(|| json!({}))
                 .as_object_mut()
                 .unwrap();
-            cluster.extend(identity.as_object().unwrap().clone());
+            cluster.extend(with_identity.as_object().unwrap().clone());
             fixtures::platform("prod", overlay)
         };
         let mut account = fixtures::everything();
