@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use graph::{Attribute, Lifecycle, Lookup, Parameter, Reference, SecretReference, resolve};
+use export::eksctl::{Fate, ledger};
+use graph::{Attribute, Lifecycle, Lookup, Parameter, Reference, SecretReference, Value, resolve};
 use serde_json::{Value as Json, json};
 
 use crate::exports::{Exported, all};
@@ -133,6 +134,28 @@ fn roles_keep_their_names_and_their_rights() {
                 }
             }
         }
+        // The node group's role is said elsewhere.
+        let nodes = &cluster["managedNodeGroups"][0]["iam"];
+        if let Some(name) = nodes.get("instanceRoleName") {
+            let rights = (texts(nodes.get("attachPolicyARNs")), None);
+            found.insert(name.as_str().unwrap().to_owned(), rights);
+        }
+        let ledger = ledger(exported.scope()).unwrap();
+        let named: BTreeSet<&str> = exported
+            .graph
+            .resources()
+            .filter(|resource| resource.type_name.as_str() == "AWS::IAM::Role")
+            .filter(|role| match ledger.fate(&role.address).unwrap() {
+                Fate::Expressed { lost, .. } => !lost.iter().any(|path| path == "RoleName"),
+                _ => false,
+            })
+            .map(|role| match &role.properties["RoleName"] {
+                Value::String(name) => name.as_str(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+        assert_eq!(names, named, "{}", exported.name);
         for role in of_type(exported, "AWS::IAM::Role") {
             let name = role["RoleName"].as_str().unwrap();
             let Some((arns, policy)) = found.remove(name) else {
