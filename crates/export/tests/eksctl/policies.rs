@@ -9,7 +9,8 @@ use crate::exports::{JUDGES, all, run};
 use crate::faithful::substituted;
 
 /// What parliament 1.6.4 says wrongly, because its list of actions is older than these: the finding, and its detail.
-/// The actions and the condition key are in AWS's service authorization reference (Amazon EC2, ELB v2; November 2026).
+/// The actions are in the API references of Amazon EC2 and ELB v2; the condition key is in the policy that the AWS Load
+/// Balancer Controller's documentation gives it.
 const UNKNOWN_TO_IT: [(&str, &str); 3] = [
     ("UNKNOWN_ACTION", "Unknown action ec2:CopyVolumes"),
     (
