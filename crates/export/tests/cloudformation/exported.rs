@@ -57,7 +57,7 @@ pub(crate) fn export(name: &str, platform: Platform, graph: Graph) -> Exported {
     }
 }
 
-/// Somebody else's key, role and cache secret, and a bucket and a broker's secret that are kept otherwise than usual.
+/// Somebody else's key, role and address; a bucket, a lock table and a secret that are kept otherwise than usual.
 fn lifecycles() -> serde_json::Value {
     let mut overlay = fixtures::everything();
     overlay["lifecycle"] = json!({
@@ -70,6 +70,9 @@ fn lifecycles() -> serde_json::Value {
     });
     overlay
 }
+
+/// The platforms whose shared scope is exported, too: it depends on little.
+const SHARED: [&str; 4] = ["Ekb, dev", "everything, irsa", "China, irsa", "lifecycles"];
 
 /// Everything: the presets in their environments, each kind of platform that there is, and what they share.
 pub(crate) fn all() -> &'static [Exported] {
@@ -84,18 +87,13 @@ pub(crate) fn all() -> &'static [Exported] {
         for (name, platform) in platforms {
             let graph = blueprint::environment(&platform).unwrap();
             exported.push(export(&name, platform.clone(), graph));
-            if [
-                "Standard, dev",
-                "everything, irsa",
-                "China, irsa",
-                "lifecycles",
-            ]
-            .contains(&name.as_str())
-            {
+            if SHARED.contains(&name.as_str()) {
                 let graph = blueprint::shared(&platform).unwrap();
                 exported.push(export(&format!("{name}, shared"), platform, graph));
             }
         }
+        let shared = exported.iter().filter(|it| it.name.ends_with(", shared"));
+        assert_eq!(shared.count(), SHARED.len());
         exported
     })
 }
