@@ -22,6 +22,10 @@ pub(crate) fn run(surroundings: &Surroundings, args: &ExportArgs) -> Result<Endi
     }
     .run(&folder, &surroundings.variables, surroundings.today)?;
 
+    if done.written.is_empty() && done.removed.is_empty() && done.unchanged.is_empty() {
+        print("There is nothing to export: nothing of it is made by this platform.\n")?;
+        return Ok(Ending::Done);
+    }
     let mut text = String::new();
     for path in &done.written {
         text.push_str(&format!("  wrote    {path}\n"));

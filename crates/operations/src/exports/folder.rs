@@ -139,6 +139,9 @@ pub(super) fn write(
     done.written = changed.iter().map(|(path, _)| (*path).to_owned()).collect();
     done.removed = removed;
 
+    if changed.is_empty() && before == after {
+        return Ok(done);
+    }
     let made_folder = !folder.exists();
     let staged = stage(folder, &changed).inspect_err(|_| {
         if made_folder {
@@ -161,18 +164,16 @@ pub(super) fn write(
         allow_edited(folder, &edited, &mut under_way)?;
     }
     let name = export.format.name().to_owned();
-    if !done.written.is_empty() || !done.removed.is_empty() || before != after {
-        record.exports.insert(name.clone(), under_way);
-        write_record(folder, &record)?;
-        for (path, _) in &changed {
-            put(folder, &staged, path)?;
-        }
-        for path in &done.removed {
-            remove(folder, path)?;
-        }
-        record.exports.insert(name, after);
-        write_record(folder, &record)?;
+    record.exports.insert(name.clone(), under_way);
+    write_record(folder, &record)?;
+    for (path, _) in &changed {
+        put(folder, &staged, path)?;
     }
+    for path in &done.removed {
+        remove(folder, path)?;
+    }
+    record.exports.insert(name, after);
+    write_record(folder, &record)?;
     Ok(done)
 }
 
