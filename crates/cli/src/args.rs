@@ -136,7 +136,7 @@ pub enum Command {
     /// A process of its own on the loopback interface. Its world is on disk; its clock stops when it stops.
     #[command(subcommand, arg_required_else_help = true)]
     Sandbox(SandboxCommand),
-    /// Write an environment as another tool's files: CloudFormation, Terraform with Terragrunt, eksctl
+    /// Write an environment as files of CloudFormation, Terraform or eksctl
     ///
     /// All of them are made from the same resources that a deploy makes. Files that no export has written are never
     /// touched; what an earlier export wrote and is no longer needed is removed.
