@@ -12,6 +12,7 @@ pub mod compare;
 pub mod data_services;
 pub mod durations;
 pub mod ids;
+pub mod instance_types;
 pub mod names;
 pub mod permissions;
 pub mod quotas;

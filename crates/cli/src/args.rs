@@ -3,12 +3,16 @@
 //! Promises: wrong usage ends with 1 (2 means "there are changes"), `--help` and `--version` with 0; nothing touches a
 //! real account unless `--target aws` is given or set.
 
+mod export;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use catalog::ids::{Address, EnvironmentName, PlatformName, Region, Serial};
 use clap::{ArgGroup, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use export::{ExportArgs, ExportFormat, Exported};
 
 /// Plan, prove and launch a production EKS platform from one spec.
 ///
@@ -132,6 +136,14 @@ pub enum Command {
     /// A process of its own on the loopback interface. Its world is on disk; its clock stops when it stops.
     #[command(subcommand, arg_required_else_help = true)]
     Sandbox(SandboxCommand),
+    /// Write an environment as files of CloudFormation, Terraform or eksctl
+    ///
+    /// All of them are made from the same resources that a deploy makes. Files that no export has written are never
+    /// touched; what an earlier export wrote and is no longer needed is removed.
+    #[command(
+        after_help = "Examples:\n  seaworthy export terraform -e all -o infrastructure\n  seaworthy export cloudformation -e prod -o stacks\n  seaworthy export eksctl -e dev -o cluster"
+    )]
+    Export(ExportArgs),
     /// Print the least IAM policy that a deployer of this environment needs
     #[command(after_help = "Example:\n  seaworthy iam-policy -e prod > deployer-policy.json")]
     IamPolicy(IamPolicyArgs),

@@ -81,6 +81,12 @@ impl Failure {
             }
             return text;
         }
+        if let Self::Operation(Error::Export(errors)) = self {
+            for error in errors {
+                text.push_str(&format!("error: {error}\n"));
+            }
+            return text;
+        }
         text.push_str(&format!("error: {self}\n"));
         let mut cause = self.source();
         let mut last = self.to_string();

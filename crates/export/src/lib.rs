@@ -117,6 +117,20 @@ pub enum Error {
         /// What there are no words for, and what to do.
         why: String,
     },
+    /// A file would be larger than the format allows.
+    #[error("`{file}` would have {count} {what}, and {} takes {limit} at most", format.name())]
+    Limit {
+        /// The file's path.
+        file: String,
+        /// The format.
+        format: Format,
+        /// What there are too many of (`resources`, `bytes`).
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
 }
 
 /// Exports a platform.

@@ -131,6 +131,19 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A platform can't be exported.
+    #[error("the platform can't be exported")]
+    Export(Vec<export::Error>),
+    /// Files that are not an export's own are where it would write.
+    #[error("nothing was written: {}", in_the_way(folder, foreign, edited))]
+    InTheWay {
+        /// The folder.
+        folder: PathBuf,
+        /// What no export has written.
+        foreign: Vec<String>,
+        /// What an export has written and somebody has edited since.
+        edited: Vec<String>,
+    },
     /// Something that can't be done here.
     #[error("{0}")]
     Refused(String),
@@ -192,6 +205,7 @@ impl Error {
                 | Self::Refused(_)
                 | Self::StalePlan(_)
                 | Self::WrongAccount { .. }
+                | Self::InTheWay { .. }
         )
     }
 
@@ -211,9 +225,31 @@ impl Error {
             Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
                 Some("everything so far is in the state; run the same command again to carry on".into())
             }
+            Self::InTheWay { foreign, .. } if foreign.is_empty() => {
+                Some("keep your edits elsewhere, or give them up with --overwrite".into())
+            }
+            Self::InTheWay { .. } => Some("choose another folder, or move those files away".into()),
             _ => None,
         }
     }
+}
+
+/// The files in the way, a line each; of many the first few.
+fn in_the_way(folder: &Path, foreign: &[String], edited: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let (what, paths) = match foreign {
+        [] => ("files that were edited since they were exported", edited),
+        foreign => ("files that no export has written", foreign),
+    };
+    let mut text = format!("{} has {what}:", folder.display());
+    for path in paths.iter().take(SHOWN) {
+        text.push_str("\n    ");
+        text.push_str(path);
+    }
+    if paths.len() > SHOWN {
+        text.push_str(&format!("\n    and {} more", paths.len() - SHOWN));
+    }
+    text
 }
 
 fn listed(names: &[EnvironmentName]) -> String {

@@ -3,6 +3,7 @@
 
 mod account;
 mod error;
+mod exports;
 mod init;
 mod platform_folder;
 mod run;
@@ -14,6 +15,7 @@ pub use account::{check_account, policies, verify_account};
 pub use aws::preflight::{Check, Finding, Level};
 pub use aws::verify::{Unexpected, VerifyReport, VerifyStep};
 pub use error::Error;
+pub use exports::{Export, Exported, Scopes};
 pub use init::{init, write_schemas};
 pub use platform_folder::{PlatformFolder, SHARED};
 pub use run::{

@@ -2,6 +2,7 @@
 
 mod apply;
 mod doctor;
+mod export;
 mod look;
 mod sandbox;
 mod spec;
@@ -34,6 +35,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Ending, Failu
         Command::Bootstrap(bootstrap) => {
             apply::bootstrap(&surroundings, terminal, &bootstrap).await
         }
+        Command::Export(export) => export::run(&surroundings, &export),
         Command::State(command) => state::run(&surroundings, terminal, &command).await,
         Command::Sandbox(command) => sandbox::run(&surroundings, terminal, &command).await,
         Command::Doctor(doctor) => doctor::run(&surroundings, terminal, &doctor).await,
