@@ -355,6 +355,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_policy_in_the_docs_is_what_is_called() {
+        let docs = include_str!("../../../docs/instance-types.md");
+        let policy = docs.split("```json").nth(1).unwrap();
+        let policy = policy.split("```").next().unwrap();
+        let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+        let needed = aws::instance_types::Action::ALL.map(|action| action.permission());
+        assert_eq!(policy["Statement"][0]["Action"], serde_json::json!(needed));
+    }
+
     #[tokio::test]
     async fn the_sandbox_is_not_asked() {
         let folder = tempfile::tempdir().unwrap();
