@@ -100,3 +100,34 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionOptions;
+    use catalog::ids::Region;
+
+    #[tokio::test]
+    async fn the_price_list_is_asked_where_it_has_an_endpoint() {
+        let session = Session::new(SessionOptions {
+            endpoint: None,
+            region: Region::new("eu-west-1").unwrap(),
+            credentials: None,
+            profile: None,
+        });
+        let session = session.await.unwrap();
+        if session.endpoint().is_some() {
+            return; // This machine's configuration stands in for every service.
+        }
+        // As botocore 1.43 resolves it.
+        assert_eq!(
+            Service::Pricing.url(&session),
+            "https://api.pricing.us-east-1.amazonaws.com"
+        );
+        assert_eq!(Service::Pricing.signing_region("eu-west-1"), "us-east-1");
+        assert_eq!(
+            Service::Ec2.url(&session),
+            "https://ec2.eu-west-1.amazonaws.com"
+        );
+    }
+}
