@@ -12,6 +12,8 @@ pub(crate) enum Service {
     CloudFormation,
     DynamoDb,
     Ec2,
+    /// The price list, which has an endpoint in few regions: asked in the first of them.
+    Pricing,
     ResourceTagging,
     /// Resource tagging in the partition's first region, which answers for what is in no region.
     ResourceTaggingGlobal,
@@ -30,6 +32,7 @@ impl Service {
             Self::CloudFormation => "cloudformation",
             Self::DynamoDb => "dynamodb",
             Self::Ec2 => "ec2",
+            Self::Pricing => "pricing",
             Self::ResourceTagging | Self::ResourceTaggingGlobal => "tagging",
             Self::Route53 => "route53",
             Self::S3 => "s3",
@@ -42,6 +45,7 @@ impl Service {
     /// own region (AWS general reference, service endpoints of both).
     pub(crate) fn signing_region(self, region: &str) -> String {
         match (self, regions::partition(region)) {
+            (Self::Pricing, _) => "us-east-1",
             (Self::Route53 | Self::Budgets | Self::ResourceTaggingGlobal, "aws-cn") => {
                 "cn-northwest-1"
             }
@@ -65,6 +69,8 @@ impl Service {
         match (self, regions::partition(region)) {
             (Self::Route53, "aws-us-gov") => "https://route53.us-gov.amazonaws.com".to_owned(),
             (Self::Route53 | Self::Budgets, _) => format!("https://{name}.{suffix}"),
+            // Its `endpointPrefix` is not its `signingName`.
+            (Self::Pricing, _) => format!("https://api.{name}.{region}.{suffix}"),
             _ => format!("https://{name}.{region}.{suffix}"),
         }
     }
@@ -86,10 +92,42 @@ impl Service {
             Self::ResourceTagging | Self::ResourceTaggingGlobal => {
                 "ResourceGroupsTaggingAPI_20170126"
             }
+            Self::Pricing => "AWSPriceListService",
             Self::SecretsManager => "secretsmanager",
             Self::Quotas => "ServiceQuotasV20190624",
             // These do not speak JSON.
             Self::CloudFormation | Self::Ec2 | Self::Route53 | Self::S3 => "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionOptions;
+    use catalog::ids::Region;
+
+    #[tokio::test]
+    async fn the_price_list_is_asked_where_it_has_an_endpoint() {
+        let session = Session::new(SessionOptions {
+            endpoint: None,
+            region: Region::new("eu-west-1").unwrap(),
+            credentials: None,
+            profile: None,
+        });
+        let session = session.await.unwrap();
+        if session.endpoint().is_some() {
+            return; // This machine's configuration stands in for every service.
+        }
+        // As botocore 1.43 resolves it.
+        assert_eq!(
+            Service::Pricing.url(&session),
+            "https://api.pricing.us-east-1.amazonaws.com"
+        );
+        assert_eq!(Service::Pricing.signing_region("eu-west-1"), "us-east-1");
+        assert_eq!(
+            Service::Ec2.url(&session),
+            "https://ec2.eu-west-1.amazonaws.com"
+        );
     }
 }

@@ -11,6 +11,7 @@ mod endpoint;
 mod find;
 pub mod iam_policy;
 mod identity;
+pub mod instance_types;
 pub mod patch;
 pub mod preflight;
 mod provider;

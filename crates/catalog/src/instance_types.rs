@@ -3,27 +3,33 @@
 //! The table in the binary is [`table`]; one that was fetched later is read by [`Table::parse`] and has the same form.
 //! It says of every type what EC2 says (vCPUs, memory, network cards), and its on-demand price in one region, `us-east-1`.
 //! What follows from these is computed: [`InstanceType::max_pods`], [`InstanceType::node_size`],
-//! [`InstanceType::labels`]. The zones that have a type, and its spot prices, are not public facts: callers bring them.
+//! [`InstanceType::labels`]. The zones that have a type, and its spot prices, are not public facts: callers bring them, or
+//! [`Offerings`] that were fetched.
 //!
 //! Not in the table: GPUs of more than one kind in one machine, Windows nodes, and the labels in [`label::UNKNOWN`].
 
 mod capacity;
 pub mod label;
+mod name;
+mod offerings;
 mod price;
+mod sheet;
 mod table;
 
 pub use capacity::{
     AmiFamily, EvictionHard, NodeSettings, NodeSize, PodLimits, Reservation, Resources, Threshold,
 };
+pub use name::{InstanceTypeName, InvalidInstanceTypeName};
+pub use offerings::{CapacityType, Offering, Offerings};
 pub use price::{HourlyPrice, InvalidPrice, InvalidSpotRatio, Price, SPOT_RATIO, SpotRatio};
-pub use table::{Problem, Table, TableError, all, by_name, table};
+pub use sheet::{Problem, TableError};
+pub use table::{Table, all, by_name, table};
 
 /// An EC2 instance type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceType {
-    name: Box<str>,
-    /// Where the dot of the name is.
-    dot: usize,
+    /// Its name (`m5.large`).
+    pub name: InstanceTypeName,
     /// The architecture of its processors.
     pub architecture: Architecture,
     /// Who makes them.
@@ -158,19 +164,19 @@ impl InstanceType {
     /// Its name (`m5.large`).
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// The part before the dot (`c6gd`, `u-6tb1`).
     #[must_use]
     pub fn family(&self) -> &str {
-        &self.name[..self.dot]
+        self.name.family()
     }
 
     /// The part after the dot (`2xlarge`, `metal-48xl`).
     #[must_use]
     pub fn size(&self) -> &str {
-        &self.name[self.dot + 1..]
+        self.name.size()
     }
 
     /// The letters that the name starts with (`c` of `c6gd.large`, `u` of `u-6tb1.56xlarge`). `None`: the name has no generation.

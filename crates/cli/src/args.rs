@@ -3,15 +3,17 @@
 //! Promises: wrong usage ends with 1 (2 means "there are changes"), `--help` and `--version` with 0; nothing touches a
 //! real account unless `--target aws` is given or set.
 
+mod catalog;
 mod export;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use catalog::ids::{Address, EnvironmentName, PlatformName, Region, Serial};
+use ::catalog::ids::{Address, EnvironmentName, PlatformName, Region, Serial};
 use clap::{ArgGroup, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::catalog::{CatalogCommand, CatalogRefreshArgs};
 pub use export::{ExportArgs, ExportFormat, Exported};
 
 /// Plan, prove and launch a production EKS platform from one spec.
@@ -144,6 +146,9 @@ pub enum Command {
         after_help = "Examples:\n  seaworthy export terraform -e all -o infrastructure\n  seaworthy export cloudformation -e prod -o stacks\n  seaworthy export eksctl -e dev -o cluster"
     )]
     Export(ExportArgs),
+    /// The facts that plans and simulations go by
+    #[command(subcommand, arg_required_else_help = true)]
+    Catalog(CatalogCommand),
     /// Print the least IAM policy that a deployer of this environment needs
     #[command(after_help = "Example:\n  seaworthy iam-policy -e prod > deployer-policy.json")]
     IamPolicy(IamPolicyArgs),

@@ -83,19 +83,23 @@ impl Surroundings {
         Region::new(named).map_err(|error| Failure::Wrong(error.to_string()))
     }
 
-    /// Where the sandbox's world is: `SEAWORTHY_HOME`, or the user's folder for data.
+    /// Where the sandbox's world is.
     pub(crate) fn sandbox_folder(&self) -> PathBuf {
+        self.data_folder().join("sandbox")
+    }
+
+    /// What is ours on this machine: `SEAWORTHY_HOME`, or the user's folder for data.
+    pub(crate) fn data_folder(&self) -> PathBuf {
         let of = |name: &str| {
             self.variables
                 .get(name)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        let home = of("SEAWORTHY_HOME")
+        of("SEAWORTHY_HOME")
             .or_else(|| of("XDG_DATA_HOME").map(|data| data.join("seaworthy")))
             .or_else(|| of("HOME").map(|home| home.join(".local/share/seaworthy")))
-            .unwrap_or_else(|| std::env::temp_dir().join("seaworthy"));
-        home.join("sandbox")
+            .unwrap_or_else(|| std::env::temp_dir().join("seaworthy"))
     }
 
     /// The target as far as it is known without starting anything.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use aws::instance_types::{Action, FetchError};
 use catalog::ids::{AccountId, Address, EnvironmentName, Region};
 use engine::provider::ProviderError;
 use engine::{EngineError, LedgerError, RecordError};
@@ -144,6 +145,17 @@ pub enum Error {
         /// What an export has written and somebody has edited since.
         edited: Vec<String>,
     },
+    /// Instance types can't be fetched.
+    #[error("the instance types could not be renewed; those of before stay")]
+    InstanceTypes(#[source] Box<aws::instance_types::FetchError>),
+    /// A file of instance types can't be used.
+    #[error("{} can't be used: {reason}", path.display())]
+    Catalogue {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// Something that can't be done here.
     #[error("{0}")]
     Refused(String),
@@ -225,6 +237,19 @@ impl Error {
             Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
                 Some("everything so far is in the state; run the same command again to carry on".into())
             }
+            Self::InstanceTypes(error) => match &**error {
+                FetchError::NotAllowed { .. } => {
+                    let all = Action::ALL.map(Action::permission).join(", ");
+                    Some(format!("it takes the permissions {all}; docs/instance-types.md has the policy"))
+                }
+                FetchError::Call { source, .. } => {
+                    aws::classify::credentials_hint(&source.code).map(str::to_owned)
+                }
+                _ => None,
+            },
+            Self::Catalogue { .. } => Some(
+                "renew it with `seaworthy catalog refresh --target aws`, or remove it: the table in the binary serves then".into(),
+            ),
             Self::InTheWay { foreign, .. } if foreign.is_empty() => {
                 Some("keep your edits elsewhere, or give them up with --overwrite".into())
             }

@@ -5,6 +5,7 @@ mod account;
 mod error;
 mod exports;
 mod init;
+pub mod instance_types;
 mod platform_folder;
 mod run;
 mod scope;

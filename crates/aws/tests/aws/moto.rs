@@ -106,6 +106,18 @@ impl Moto {
         )
     }
 
+    /// EC2's whole answer to a call that only reads.
+    pub async fn ec2(&self, query: &str) -> String {
+        self.http(
+            "GET",
+            &format!("/?{query}&Version=2016-11-15"),
+            "ec2",
+            None,
+            "",
+        )
+        .await
+    }
+
     /// An object's text.
     pub async fn get(&self, key: &str) -> String {
         self.http("GET", &format!("/{BUCKET}/{key}"), "s3", None, "")

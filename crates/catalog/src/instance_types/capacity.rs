@@ -309,6 +309,7 @@ impl InstanceType {
             ("amd.com/gpu", gpus("amd")),
             ("aws.amazon.com/neuron", self.neuron_devices()),
             ("aws.amazon.com/neuroncore", neuron_cores),
+            ("habana.ai/gaudi", gpus("habana")),
             ("nvidia.com/gpu", gpus("nvidia")),
             ("vpc.amazonaws.com/efa", self.efas),
             ("vpc.amazonaws.com/pod-eni", self.branch_enis),

@@ -29,6 +29,24 @@ impl HourlyPrice {
         self.0 as f64 / 1e6
     }
 
+    /// Reads a price with as many decimals as it may have (AWS's price list gives ten), and rounds it to millionths.
+    ///
+    /// # Errors
+    /// When the text is no decimal number, or one that is too large.
+    pub fn rounded(text: &str) -> Result<Self, InvalidPrice> {
+        let Some((whole, decimals)) = text.split_once('.').filter(|(_, of)| of.len() > 6) else {
+            return text.parse();
+        };
+        let invalid = || InvalidPrice(text.to_owned());
+        if !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        let (kept, cut) = decimals.split_at(6);
+        let down: Self = format!("{whole}.{kept}").parse().map_err(|_| invalid())?;
+        let up = u64::from(cut.starts_with(['5', '6', '7', '8', '9']));
+        down.0.checked_add(up).map(Self).ok_or_else(invalid)
+    }
+
     /// What the type may cost on the spot market. An estimate, and to be called one wherever it is shown: see [`SPOT_RATIO`].
     #[must_use]
     pub const fn spot_estimate(self, ratio: SpotRatio) -> Self {
@@ -179,6 +197,31 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(bad.parse::<HourlyPrice>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn prices_with_more_decimals_are_rounded() {
+        let micro_usd = |text: &str| HourlyPrice::rounded(text).map(HourlyPrice::micro_usd);
+        for (text, expected) in [
+            ("0.0960000000", 96_000),
+            ("0.0000004999", 0),
+            ("0.0000005", 1),
+            ("1.9999995000", 2_000_000),
+            ("0.096", 96_000),
+            ("4", 4_000_000),
+        ] {
+            assert_eq!(micro_usd(text), Ok(expected), "{text}");
+        }
+        for bad in [
+            "",
+            "0.0000000x",
+            "0.00000é1",
+            "-0.0000001",
+            ".0000001",
+            "1.2.3456789",
+        ] {
+            assert!(micro_usd(bad).is_err(), "{bad}");
         }
     }
 

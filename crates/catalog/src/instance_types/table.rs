@@ -1,9 +1,9 @@
 //! The table of instance types: one text form for the one in the binary and the ones that are fetched later.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
+use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
+use super::sheet::{Cells, Problem, Sheet, TableError, head, optional};
 use super::{
     Accelerator, Architecture, CpuManufacturer, Gpu, HourlyPrice, Hypervisor, InstanceType, Price,
 };
@@ -44,65 +44,7 @@ pub struct Table {
     types: Vec<InstanceType>,
 }
 
-/// A text that is no table of instance types.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {problem}")]
-pub struct TableError {
-    /// The line, from 1. For something that is missing: the line where it should have been.
-    pub line: usize,
-    /// What is wrong with it.
-    pub problem: Problem,
-}
-
-/// What is wrong with a line of a table of instance types.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// A line at the start that has to be there.
-    #[error("there is no `# {0}: …` before this line")]
-    MissingHeader(&'static str),
-    /// A line at the start with a value that can't be read.
-    #[error("`# {key}: {text}` is not valid: {reason}")]
-    Header {
-        /// Its key.
-        key: &'static str,
-        /// The value.
-        text: String,
-        /// Why not.
-        reason: String,
-    },
-    /// Other columns than this version reads.
-    #[error("the columns have to be `{}`", COLUMNS.join(","))]
-    Columns,
-    /// More or fewer cells than columns.
-    #[error("{found} cells instead of {}", COLUMNS.len())]
-    Cells {
-        /// How many there are.
-        found: usize,
-    },
-    /// A cell that can't be read.
-    #[error("{column} is `{text}`: expected {expected}")]
-    Cell {
-        /// Its column.
-        column: &'static str,
-        /// What it says.
-        text: String,
-        /// What it should say.
-        expected: &'static str,
-    },
-    /// A type that the table has twice.
-    #[error("{name} is in line {first} already")]
-    Duplicate {
-        /// The type.
-        name: String,
-        /// Where it was first.
-        first: usize,
-    },
-    /// A table without types.
-    #[error("there are no instance types")]
-    Empty,
-}
-
-const COLUMNS: [&str; 19] = [
+const COLUMNS: &[&str] = &[
     "type",
     "arch",
     "cpu",
@@ -138,42 +80,19 @@ impl Table {
     /// # Errors
     /// The first line that can't be read, else a type that is there twice, else what the first lines lack.
     pub fn parse(text: &str) -> Result<Self, TableError> {
-        let mut headers: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-        let mut types = Vec::new();
-        let mut last = 1;
-        let mut columns_at = None;
-        for (at, line) in text.lines().enumerate() {
-            let line_number = at + 1;
-            last = line_number;
-            let at_line = |problem| TableError {
-                line: line_number,
+        let sheet = Sheet::read(text, COLUMNS)?;
+        let mut types = Vec::with_capacity(sheet.rows.len());
+        for (line, row) in &sheet.rows {
+            let of = instance_type(row).map_err(|problem| TableError {
+                line: *line,
                 problem,
-            };
-            let line = line.trim_end();
-            if let Some(comment) = line.strip_prefix('#') {
-                if let Some((key, value)) = comment.split_once(':') {
-                    headers
-                        .entry(key.trim())
-                        .or_insert((line_number, value.trim()));
-                }
-            } else if line.is_empty() {
-            } else if columns_at.is_none() {
-                if !line.split(',').eq(COLUMNS) {
-                    return Err(at_line(Problem::Columns));
-                }
-                columns_at = Some(line_number);
-            } else {
-                types.push((instance_type(line).map_err(at_line)?, line_number));
-            }
+            })?;
+            types.push((of, *line));
         }
-        let columns_at = columns_at.ok_or(TableError {
-            line: last,
-            problem: Problem::Columns,
-        })?;
         if types.is_empty() {
             return Err(TableError {
-                line: last,
-                problem: Problem::Empty,
+                line: sheet.last,
+                problem: Problem::Empty("instance types"),
             });
         }
         types.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
@@ -192,11 +111,29 @@ impl Table {
             }
         }
         Ok(Self {
-            source: header(&headers, "source", columns_at)?,
-            date: header(&headers, "date", columns_at)?,
-            region: header(&headers, "region", columns_at)?,
+            source: sheet.header("source")?,
+            date: sheet.header("date")?,
+            region: sheet.header("region")?,
             types: types.into_iter().map(|(of, _)| of).collect(),
         })
+    }
+
+    /// A table of these types. It is written and read back, so that what is in a table can always be written.
+    ///
+    /// # Errors
+    /// As [`Table::parse`]: a type that is there twice, one that is out of range, or none at all.
+    pub fn new(
+        source: &str,
+        date: Date,
+        region: &Region,
+        types: &[InstanceType],
+    ) -> Result<Self, TableError> {
+        let mut text = head(source, date, region, COLUMNS);
+        for of in types {
+            text.push_str(&row(of));
+            text.push('\n');
+        }
+        Self::parse(&text)
     }
 
     /// Where the facts are from.
@@ -227,7 +164,7 @@ impl Table {
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&InstanceType> {
         self.types
-            .binary_search_by(|of| (*of.name).cmp(name))
+            .binary_search_by(|of| of.name.as_str().cmp(name))
             .ok()
             .map(|at| &self.types[at])
     }
@@ -247,78 +184,44 @@ impl Table {
     }
 }
 
-fn header<T>(
-    headers: &BTreeMap<&str, (usize, &str)>,
-    key: &'static str,
-    columns_at: usize,
-) -> Result<T, TableError>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    let (line, text) = headers.get(key).ok_or(TableError {
-        line: columns_at,
-        problem: Problem::MissingHeader(key),
-    })?;
-    text.parse().map_err(|reason: T::Err| TableError {
-        line: *line,
-        problem: Problem::Header {
-            key,
-            text: (*text).to_owned(),
-            reason: reason.to_string(),
-        },
-    })
+/// The text that [`Table::parse`] reads.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&head(&self.source, self.date, &self.region, COLUMNS))?;
+        for of in &self.types {
+            writeln!(f, "{}", row(of))?;
+        }
+        Ok(())
+    }
 }
 
-/// The cells of a line, read from the left in the order of [`COLUMNS`].
-struct Cells<'line> {
-    cells: [&'line str; COLUMNS.len()],
-    next: usize,
+impl InstanceType {
+    /// The type, if a table can hold it: no number is out of range, and names are plain words.
+    ///
+    /// # Errors
+    /// The first cell that could not be read back.
+    pub fn checked(self) -> Result<Self, Problem> {
+        instance_type(&row(&self))
+    }
 }
 
-impl<'line> Cells<'line> {
-    fn read<T>(
-        &mut self,
-        expected: &'static str,
-        read: impl FnOnce(&'line str) -> Option<T>,
-    ) -> Result<T, Problem> {
-        let (column, text) = (COLUMNS[self.next], self.cells[self.next]);
-        self.next += 1;
-        read(text).ok_or_else(|| Problem::Cell {
-            column,
-            text: text.to_owned(),
-            expected,
-        })
-    }
+fn whole(cells: &mut Cells<'_>, least: u32) -> Result<u32, Problem> {
+    let expected = if least == 0 {
+        "a whole number"
+    } else {
+        "a whole number, not 0"
+    };
+    cells.read(expected, |text| number(text).filter(|read| *read >= least))
+}
 
-    fn number(&mut self, least: u32) -> Result<u32, Problem> {
-        let expected = if least == 0 {
-            "a whole number"
-        } else {
-            "a whole number, not 0"
-        };
-        self.read(expected, |text| number(text).filter(|read| *read >= least))
-    }
-
-    fn number_or_none(&mut self) -> Result<Option<u32>, Problem> {
-        self.read("a whole number or nothing", |text| optional(text, number))
-    }
+fn whole_or_none(cells: &mut Cells<'_>) -> Result<Option<u32>, Problem> {
+    cells.read("a whole number or nothing", |text| optional(text, number))
 }
 
 fn number(text: &str) -> Option<u32> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let read = plain.then(|| text.parse().ok()).flatten();
     read.filter(|read| *read <= MOST)
-}
-
-/// `None` for an empty text, else what `read` makes of it.
-#[allow(clippy::option_option)]
-fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
-    if text.is_empty() {
-        Some(None)
-    } else {
-        read(text).map(Some)
-    }
 }
 
 fn word(text: &str) -> Option<Box<str>> {
@@ -342,28 +245,9 @@ fn device(text: &str) -> Option<(Box<str>, Box<str>, u32, u32)> {
 }
 
 fn instance_type(line: &str) -> Result<InstanceType, Problem> {
-    let mut cells = Cells {
-        cells: [""; COLUMNS.len()],
-        next: 0,
-    };
-    let mut found = 0;
-    for cell in line.split(',') {
-        if let Some(place) = cells.cells.get_mut(found) {
-            *place = cell;
-        }
-        found += 1;
-    }
-    if found != COLUMNS.len() {
-        return Err(Problem::Cells { found });
-    }
-    let (name, dot) = cells.read("a name such as m5.large", |text| {
-        let (family, size) = text.split_once('.')?;
-        let whole = !family.is_empty() && !size.is_empty() && !size.contains('.');
-        Some((word(text).filter(|_| whole)?, family.len()))
-    })?;
+    let mut cells = Cells::new(line, COLUMNS)?;
     Ok(InstanceType {
-        name,
-        dot,
+        name: cells.read("a name such as m5.large", |text| text.parse().ok())?,
         architecture: cells.read("amd64 or arm64", |text| match text {
             "amd64" => Some(Architecture::Amd64),
             "arm64" => Some(Architecture::Arm64),
@@ -381,17 +265,17 @@ fn instance_type(line: &str) -> Result<InstanceType, Problem> {
             "none" => Some(Hypervisor::BareMetal),
             _ => None,
         })?,
-        vcpu: cells.number(1)?,
-        memory_mib: cells.number(1)?,
-        clock_mhz: cells.number(0)?,
-        network_mbps: cells.number_or_none()?,
-        ebs_mbps: cells.number_or_none()?,
-        local_nvme_gb: cells.number_or_none()?,
-        max_enis: cells.number_or_none()?,
-        pod_enis: cells.number(1)?,
-        ipv4_per_eni: cells.number(1)?,
-        branch_enis: cells.number(0)?,
-        efas: cells.number(0)?,
+        vcpu: whole(&mut cells, 1)?,
+        memory_mib: whole(&mut cells, 1)?,
+        clock_mhz: whole(&mut cells, 0)?,
+        network_mbps: whole_or_none(&mut cells)?,
+        ebs_mbps: whole_or_none(&mut cells)?,
+        local_nvme_gb: whole_or_none(&mut cells)?,
+        max_enis: whole_or_none(&mut cells)?,
+        pod_enis: whole(&mut cells, 1)?,
+        ipv4_per_eni: whole(&mut cells, 1)?,
+        branch_enis: whole(&mut cells, 0)?,
+        efas: whole(&mut cells, 0)?,
         encryption_in_transit: cells.read("yes or no", |text| match text {
             "yes" => Some(true),
             "no" => Some(false),
@@ -423,6 +307,53 @@ fn instance_type(line: &str) -> Result<InstanceType, Problem> {
             optional(text, |text| text.parse::<HourlyPrice>().ok())
         })?,
     })
+}
+
+/// The line that [`instance_type`] reads.
+fn row(of: &InstanceType) -> String {
+    let or_none = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+    let mut text = String::with_capacity(100);
+    let hypervisor = match of.hypervisor {
+        Hypervisor::BareMetal => "none",
+        other => other.as_str(),
+    };
+    let gpu = of.gpu.as_ref().map(|gpu| {
+        let (manufacturer, name) = (&gpu.manufacturer, &gpu.name);
+        format!("{manufacturer}/{name}/{}/{}", gpu.count, gpu.memory_mib)
+    });
+    let accelerator = of.accelerator.as_ref().map(|of| {
+        let (manufacturer, name) = (&of.manufacturer, &of.name);
+        format!("{manufacturer}/{name}/{}/{}", of.count, of.neuron_cores)
+    });
+    let price = of.on_demand.map(|price| price.to_string());
+    // Writing to a string does not fail.
+    let _ = write!(
+        text,
+        "{},{},{},{hypervisor},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
+        of.name,
+        of.architecture.as_str(),
+        of.cpu_manufacturer.as_str(),
+        of.vcpu,
+        of.memory_mib,
+        of.clock_mhz,
+        or_none(of.network_mbps),
+        or_none(of.ebs_mbps),
+        or_none(of.local_nvme_gb),
+        or_none(of.max_enis),
+        of.pod_enis,
+        of.ipv4_per_eni,
+        of.branch_enis,
+        of.efas,
+        if of.encryption_in_transit {
+            "yes"
+        } else {
+            "no"
+        },
+        gpu.unwrap_or_default(),
+        accelerator.unwrap_or_default(),
+        price.unwrap_or_default(),
+    );
+    text
 }
 
 #[cfg(test)]
@@ -476,6 +407,46 @@ mod tests {
             "{} bytes go into the binary",
             TEXT.len()
         );
+    }
+
+    #[test]
+    fn a_table_is_written_as_it_is_read() {
+        // Cell by cell the text that it was read from; a price may have had zeros at its end.
+        let written = table().to_string();
+        assert_eq!(written.lines().count(), TEXT.lines().count());
+        for (written, read) in written.lines().zip(TEXT.lines()) {
+            let (row, price) = written.rsplit_once(',').unwrap_or((written, ""));
+            let (expected, listed) = read.rsplit_once(',').unwrap_or((read, ""));
+            assert_eq!(row, expected);
+            assert!(
+                listed.trim_end_matches(['0', '.']) == price.trim_end_matches(['0', '.']),
+                "{read}"
+            );
+        }
+        let region = Region::new("eu-west-1").unwrap();
+        let day = Date::new(2026, 11, 21);
+        let made = Table::new("AWS,\n# region: us-east-1", day, &region, all()).unwrap();
+        assert_eq!(made.source(), "AWS, # region: us-east-1", "on one line");
+        assert_eq!((made.region(), made.date()), (&region, day));
+        assert!(made.types() == all());
+        assert!(Table::parse(&made.to_string()).as_ref() == Ok(&made));
+        assert!(Table::new("AWS", day, &region, &[]).is_err());
+    }
+
+    #[test]
+    fn what_a_table_cannot_hold_is_told() {
+        let of = by_name("g5.12xlarge").unwrap();
+        assert_eq!(of.clone().checked().as_ref(), Ok(of));
+        let mut none = of.clone();
+        none.pod_enis = 0;
+        let error = none.checked().unwrap_err().to_string();
+        assert_eq!(error, "pod_enis is `0`: expected a whole number, not 0");
+        let mut strange = of.clone();
+        strange.gpu.as_mut().unwrap().name = "a,b".into();
+        assert!(strange.checked().is_err());
+        let mut huge = of.clone();
+        huge.memory_mib = u32::MAX;
+        assert!(huge.checked().is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One function a command: it asks `operations`, and hands what comes back to `render`.
 
 mod apply;
+mod catalog;
 mod doctor;
 mod export;
 mod look;
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Ending, Failu
             apply::bootstrap(&surroundings, terminal, &bootstrap).await
         }
         Command::Export(export) => export::run(&surroundings, &export),
+        Command::Catalog(command) => catalog::run(&surroundings, &command).await,
         Command::State(command) => state::run(&surroundings, terminal, &command).await,
         Command::Sandbox(command) => sandbox::run(&surroundings, terminal, &command).await,
         Command::Doctor(doctor) => doctor::run(&surroundings, terminal, &doctor).await,

@@ -3,6 +3,7 @@
 //! `SEAWORTHY_TEST_FULL=1` runs the full numbers of kills; without it there are enough of them to notice.
 #![allow(clippy::unwrap_used)]
 
+mod catalog_refresh;
 mod exports;
 mod faults;
 mod interruptions;
