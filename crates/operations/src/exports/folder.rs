@@ -3,10 +3,11 @@
 //! A record in it, `.seaworthy-export.json`, lists what was written and the checksum of each file, so that the next export
 //! knows its own files from somebody else's, and from its own that were edited since. All files are first written beside
 //! their places and then renamed into them; the record names both the old and the new texts while that is under way, so
-//! that an export which was killed is carried on by the next one.
+//! that an export which was killed is carried on by the next one. Of two at once one is refused: each would take the
+//! other's half-written folder for its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,10 @@ pub(super) fn write(
     wanted: &[EnvironmentName],
 ) -> Result<Exported, Error> {
     let folder = export.into;
+    if files.iter().next().is_none() && !folder.exists() {
+        return Ok(Exported::default());
+    }
+    let _held = Held::open(folder)?;
     let mut record = read_record(folder, platform)?;
     let before = record
         .exports
@@ -139,16 +144,11 @@ pub(super) fn write(
     done.written = changed.iter().map(|(path, _)| (*path).to_owned()).collect();
     done.removed = removed;
 
+    let staged = Staged::empty(folder)?;
     if changed.is_empty() && before == after {
         return Ok(done);
     }
-    let made_folder = !folder.exists();
-    let staged = stage(folder, &changed).inspect_err(|_| {
-        if made_folder {
-            // Only if nothing is in it: then it is as it was.
-            let _ = fs::remove_dir(folder);
-        }
-    })?;
+    staged.fill(&changed)?;
     let mut under_way = after.clone();
     for (path, written) in &before {
         let its = under_way
@@ -251,6 +251,48 @@ fn allow_edited(
     Ok(())
 }
 
+/// The folder while an export writes into it: there, and ours alone.
+struct Held {
+    folder: PathBuf,
+    made: bool,
+    /// Locked for as long as it is open; none where folders cannot be locked.
+    _lock: Option<File>,
+}
+
+impl Held {
+    fn open(folder: &Path) -> Result<Self, Error> {
+        let made = !folder.exists();
+        if !made && !folder.is_dir() {
+            return Err(Error::Refused(format!(
+                "{} is a file: choose a folder",
+                folder.display()
+            )));
+        }
+        fs::create_dir_all(folder).map_err(|source| Error::write(folder, source))?;
+        let lock = File::open(folder).ok();
+        if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
+            return Err(Error::Refused(format!(
+                "another export is writing into {}: wait for it, and export again",
+                folder.display()
+            )));
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            made,
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.made {
+            // Only if nothing is in it: then it is as it was.
+            let _ = fs::remove_dir(&self.folder);
+        }
+    }
+}
+
 /// Where new texts wait until all of them are written; it goes away with what is left in it.
 struct Staged(PathBuf);
 
@@ -261,20 +303,24 @@ impl Drop for Staged {
     }
 }
 
-fn stage(folder: &Path, changed: &[(&str, &str)]) -> Result<Staged, Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::write(folder, source))?;
-    let staged = Staged(folder.join(STAGED));
-    // Left by an export that was killed.
-    match fs::remove_dir_all(&staged.0) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::write(&staged.0, error));
+impl Staged {
+    /// Nothing yet, and nothing any more of an export that was killed.
+    fn empty(folder: &Path) -> Result<Self, Error> {
+        let staged = Self(folder.join(STAGED));
+        match fs::remove_dir_all(&staged.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::write(&staged.0, error))
+            }
+            _ => Ok(staged),
         }
-        _ => {}
     }
-    for (path, text) in changed {
-        write_file(&staged.0.join(path), text.as_bytes())?;
+
+    fn fill(&self, changed: &[(&str, &str)]) -> Result<(), Error> {
+        for (path, text) in changed {
+            write_file(&self.0.join(path), text.as_bytes())?;
+        }
+        Ok(())
     }
-    Ok(staged)
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {

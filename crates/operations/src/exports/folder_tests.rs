@@ -238,3 +238,54 @@ fn an_export_that_was_killed_is_carried_on() {
             .all(|written| written.checksums.len() == 1)
     );
 }
+
+#[test]
+fn what_a_killed_export_left_goes_with_the_next_even_when_nothing_has_changed() {
+    let folder = TempDir::new().unwrap();
+    run(folder.path(), None, &BOTH).unwrap();
+    let before = all(folder.path());
+    // Killed after its last rename, before it tidied up.
+    fs::create_dir_all(folder.path().join(STAGED).join("modules")).unwrap();
+    fs::write(folder.path().join(STAGED).join("modules/x"), "").unwrap();
+    assert_eq!(run(folder.path(), None, &BOTH).unwrap().written.len(), 0);
+    assert_eq!(all(folder.path()), before);
+    assert!(!folder.path().join(STAGED).exists());
+}
+
+#[test]
+fn of_two_at_once_one_is_refused_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let first = Held::open(&out).unwrap();
+    let error = run(&out, None, &BOTH).unwrap_err();
+    assert!(
+        error.is_refusal() && error.to_string().contains("another export"),
+        "{error}"
+    );
+    assert_eq!(all(&out).len(), 0);
+    drop(first);
+    assert!(!out.exists(), "it made the folder, and left nothing in it");
+    run(&out, None, &BOTH).unwrap();
+    assert_eq!(all(&out).len(), 4);
+}
+
+#[test]
+fn a_file_in_the_folders_place_is_said_to_be_one() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    let error = run(&file, None, &BOTH).unwrap_err();
+    assert!(
+        error.is_refusal() && error.to_string().contains("is a file"),
+        "{error}"
+    );
+    assert_eq!(text(folder.path(), "file"), "mine");
+}
+
+#[test]
+fn an_export_of_nothing_makes_no_folder() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("deep/out");
+    assert_eq!(run(&out, None, &[]).unwrap(), Exported::default());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
