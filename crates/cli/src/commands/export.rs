@@ -47,9 +47,7 @@ pub(crate) fn run(surroundings: &Surroundings, args: &ExportArgs) -> Result<Endi
         ),
     });
     text.push_str(&format!(
-        "
-Next: {}
-",
+        "\nNext: {}\n",
         next(format, &into, &args.environment)
     ));
     print(&text)?;
