@@ -29,6 +29,8 @@ use plan::{Attribute, Plan};
 use stack::Stack;
 use yaml::Node;
 
+pub(crate) use retention::RETAIN;
+
 /// The root template's file in a scope's folder.
 const ROOT: &str = "platform.yaml";
 

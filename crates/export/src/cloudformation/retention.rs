@@ -9,6 +9,10 @@ pub(super) struct Policies {
     pub(super) replacement: &'static str,
 }
 
+/// Kept when its stack is deleted, and not when the stack was never made
+/// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html).
+pub(crate) const RETAIN: &str = "RetainExceptOnCreate";
+
 /// Types whose resources hold what cannot be made again, beside those that can be saved in a snapshot.
 const DATA: [&str; 9] = [
     "AWS::AmazonMQ::Broker",
@@ -26,10 +30,11 @@ const DATA: [&str; 9] = [
 ///
 /// What the graph retains, and what it makes without owning it, is retained. Of data that the graph manages the deletion
 /// is somebody's decision, and means what `seaworthy destroy` means; a replacement is the side effect of an edit, and
-/// loses nothing.
+/// loses nothing. What a failed deploy has only just made goes with its rollback: kept, it would stand in the way of the
+/// next attempt by its name.
 pub(super) fn policies(type_name: &TypeName, lifecycle: &Lifecycle) -> Option<Policies> {
     let (deletion, replacement) = match (lifecycle, type_name.as_str()) {
-        (Lifecycle::Retain | Lifecycle::Ensure, _) => ("Retain", "Retain"),
+        (Lifecycle::Retain | Lifecycle::Ensure, _) => (RETAIN, "Retain"),
         // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html names the types
         // that take `Snapshot`.
         (_, "AWS::ElastiCache::ReplicationGroup") => ("Snapshot", "Snapshot"),

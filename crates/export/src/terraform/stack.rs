@@ -15,6 +15,7 @@ use super::plan::{Kind, Resource};
 use super::render::{Renderer, Words};
 use super::schema::Shape;
 use super::term::{Tags, Term};
+use crate::cloudformation::RETAIN;
 
 /// The one resource's name in the template.
 const RESOURCE: &str = "Resource";
@@ -63,7 +64,7 @@ pub(super) fn body(renderer: &Renderer<'_>, resource: &Resource) -> Body {
     *renderer.words.borrow_mut() = Words::Terraform;
     let mut declared = vec![("Type", Expr::text(resource.type_name.as_str()))];
     if resource.kind == Kind::Retained {
-        declared.push(("DeletionPolicy", Expr::text("Retain")));
+        declared.push(("DeletionPolicy", Expr::text(RETAIN)));
         declared.push(("UpdateReplacePolicy", Expr::text("Retain")));
     }
     declared.push(("Properties", properties));

@@ -369,7 +369,7 @@ fn a_template_reads_well() {
             "  SharedSpotServiceLinkedRole:",
             "    Type: AWS::IAM::ServiceLinkedRole",
             "    Condition: MakesSharedSpotServiceLinkedRole",
-            "    DeletionPolicy: Retain",
+            "    DeletionPolicy: RetainExceptOnCreate",
             "    UpdateReplacePolicy: Retain",
             "    Properties:",
         ]

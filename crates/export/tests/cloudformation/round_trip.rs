@@ -235,8 +235,8 @@ fn json_text(graph: &Graph, value: &Value, parts: &mut Vec<Value>) {
 fn lifecycle(read: &Read) -> Lifecycle {
     let policies = (read.deletion.as_deref(), read.replacement.as_deref());
     match (&read.condition, policies) {
-        (Some(_), (Some("Retain"), Some("Retain"))) => Lifecycle::Ensure,
-        (None, (Some("Retain"), Some("Retain"))) => Lifecycle::Retain,
+        (Some(_), (Some("RetainExceptOnCreate"), Some("Retain"))) => Lifecycle::Ensure,
+        (None, (Some("RetainExceptOnCreate"), Some("Retain"))) => Lifecycle::Retain,
         (None, (None, None))
         | (None, (Some("Delete"), Some("Delete" | "Retain")))
         | (None, (Some("Snapshot"), Some("Snapshot"))) => Lifecycle::Managed,
