@@ -7,8 +7,8 @@ use graph::{Attribute, Reference};
 
 use super::hcl::{Block, Body, Expr, Line};
 use super::names::useful;
-use super::plan::{By, Family, Kind, Plan};
-use super::render::{Renderer, Used};
+use super::plan::{Family, Kind, Plan};
+use super::render::Renderer;
 use super::variables::{Variable, variables};
 use crate::Error;
 use crate::module::Module;
@@ -147,7 +147,7 @@ pub(super) fn write(
         declared.block(variable.block());
     }
     let files = vec![
-        ("versions.tf", versions(plan, &used).file(header)),
+        ("versions.tf", versions().file(header)),
         ("variables.tf", declared.file(header)),
         ("main.tf", main.file(header)),
         ("outputs.tf", out.file(header)),
@@ -159,30 +159,21 @@ pub(super) fn write(
     Ok(Written { variables, files })
 }
 
-fn versions(plan: &Plan, used: &Used) -> Body {
-    let made = |by_awscc: bool| {
-        plan.resources.iter().any(|resource| {
-            resource.kind != Kind::Existing && (resource.by == By::Awscc) == by_awscc
-        })
-    };
-    let mut providers = Block::new("required_providers", &[]);
+/// Both providers, whether or not the module has resources of both: Terragrunt configures both in every module, and one
+/// that is configured and not required here would be of any version.
+fn versions() -> Body {
     let provider = |name: &str, version: &str| {
         Expr::object([
             ("source", Expr::text(format!("hashicorp/{name}"))),
             ("version", Expr::text(version)),
         ])
     };
-    if used.account || used.partition || made(false) {
-        providers.body.argument("aws", provider("aws", AWS));
-    }
-    if !used.read.is_empty() || made(true) {
-        providers.body.argument("awscc", provider("awscc", AWSCC));
-    }
-    let mut terraform =
-        Block::new("terraform", &[]).with("required_version", Expr::text(TERRAFORM));
-    if !providers.body.0.is_empty() {
-        terraform = terraform.block(providers);
-    }
+    let providers = Block::new("required_providers", &[])
+        .with("aws", provider("aws", AWS))
+        .with("awscc", provider("awscc", AWSCC));
+    let terraform = Block::new("terraform", &[])
+        .with("required_version", Expr::text(TERRAFORM))
+        .block(providers);
     Body(vec![Line::Block(terraform)])
 }
 

@@ -202,12 +202,6 @@ fn root(shared: &Scoped<'_>) -> Body {
         Some(table) => Expr::text(table),
         None => shared_name(shared, "shared/lock-table", "TableName"),
     };
-    let generated = |path: &str| {
-        Expr::object([
-            ("path", Expr::text(path)),
-            ("if_exists", Expr::text("overwrite_terragrunt")),
-        ])
-    };
     let key = Expr::Text(vec![
         Piece::Literal("terraform/".to_owned()),
         Piece::Code(Expr::code("path_relative_to_include()")),
@@ -216,10 +210,10 @@ fn root(shared: &Scoped<'_>) -> Body {
     // The bucket is the shared scope's: it has versioning, AES-256 and no public access there.
     body.block(
         Block::new("remote_state", &[])
-            .comment("The bucket and the table are the shared scope's. The lock file replaces the table, which Terraform")
-            .comment("still takes: whoever has no older Terraform in use can leave `dynamodb_table` out.")
+            .comment("The bucket and the table are the shared scope's, and Terragrunt changes nothing of them. The lock file")
+            .comment("replaces the table, which Terraform still takes: without an older one in use leave `dynamodb_table` out.")
             .with("backend", Expr::text("s3"))
-            .with("generate", generated("backend.tf"))
+            .with("generate", backend_file())
             .with(
                 "config",
                 Expr::object([
@@ -229,11 +223,20 @@ fn root(shared: &Scoped<'_>) -> Body {
                     ("encrypt", Expr::Bool(true)),
                     ("dynamodb_table", table),
                     ("use_lockfile", Expr::Bool(true)),
+                    ("disable_bucket_update", Expr::Bool(true)),
                 ]),
             ),
     );
     body.block(provider("local.env.region", "local.env.account_id"));
     body
+}
+
+/// The file that says where the state is.
+fn backend_file() -> Expr {
+    Expr::object([
+        ("path", Expr::text("backend.tf")),
+        ("if_exists", Expr::text("overwrite_terragrunt")),
+    ])
 }
 
 /// The providers' configuration, for the modules have none.
@@ -349,6 +352,11 @@ fn dependency(family: &Family<'_>, module: Module) -> Block {
         .with(
             "mock_outputs_allowed_terraform_commands",
             Expr::List(MOCKED.iter().map(|command| Expr::text(*command)).collect()),
+        )
+        // Outputs that are newer than what is applied are not in the state yet.
+        .with(
+            "mock_outputs_merge_strategy_with_state",
+            Expr::text("shallow"),
         )
 }
 
@@ -497,6 +505,19 @@ pub(super) fn shared(family: &Family<'_>, ready: &Ready, header: &str, files: &m
         "source",
         Expr::text(format!("../../modules/{}", ready.plan.module)),
     ));
+    let beside = Expr::Text(vec![
+        Piece::Code(Expr::code("get_terragrunt_dir()")),
+        Piece::Literal("/terraform.tfstate".to_owned()),
+    ]);
+    body.block(
+        Block::new("remote_state", &[])
+            .comment(
+                "Beside this file until the bucket that it makes is there; then move it into that.",
+            )
+            .with("backend", Expr::text("local"))
+            .with("generate", backend_file())
+            .with("config", Expr::object([("path", beside)])),
+    );
     body.block(provider("local.region", "local.account_id"));
     let tags = Expr::object(
         facts

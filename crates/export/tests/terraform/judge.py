@@ -315,9 +315,9 @@ class Module:
             say(self.place, f"data.{'.'.join(unused)} is never used")
         providers = {key for _, terraform in blocks(bodies["versions"], "terraform")
                      for _, body in blocks(terraform, "required_providers") for key in body}
-        needed = {kind.split("_")[0] for kind, _ in self.resources | self.data}
-        if providers != needed:
-            say(self.place, f"requires {providers}, uses {needed}")
+        self.providers = providers
+        for missing in {kind.split("_")[0] for kind, _ in self.resources | self.data} - providers:
+            say(self.place, f"uses {missing} and does not require it")
 
     def reference(self, kind, path, used):
         text = ".".join([kind, *path])
@@ -350,7 +350,6 @@ class Module:
 
 def terragrunt(case, modules):
     root = load(case / "terragrunt/root.hcl")
-    (_, root_locals), = blocks(root, "locals")
     (_, state), = blocks(root, "remote_state")
     config = state["config"]
     for key in ("bucket", "key", "region", "encrypt", "dynamodb_table", "use_lockfile"):
@@ -360,15 +359,22 @@ def terragrunt(case, modules):
     for folder in folders:
         (_, env), = blocks(load(folder / "env.hcl"), "locals")
         for path in sorted(folder.glob("*/terragrunt.hcl")):
-            check_unit(case, folder, path, modules, root_locals, env)
+            check_unit(case, folder, path, modules, root, env)
     (_, env), = blocks(load(case / "terragrunt/shared/terragrunt.hcl"), "locals")
     check_unit(case, None, case / "terragrunt/shared/terragrunt.hcl", modules, {}, env)
 
 
-def check_unit(case, folder, path, modules, root_locals, env):
+def configured(body):
+    """The providers that a generated file configures."""
+    return {each for _, block in blocks(body, "generate")
+            for each in re.findall(r'provider \\?"(\w+)', str(block["contents"]))}
+
+
+def check_unit(case, folder, path, modules, root, env):
     place = str(path.relative_to(case.parent))
     body = load(path)
     (_, terraform), = blocks(body, "terraform")
+    root_locals = {key for _, block in blocks(root, "locals") for key in block}
     # The folder to copy is right once it is copied.
     at = path.parent
     if folder is not None and folder.parent.name != "environments":
@@ -379,6 +385,13 @@ def check_unit(case, folder, path, modules, root_locals, env):
         say(place, f"there is no module {source}")
         return
     dependencies = {}
+    for missing in configured(body if folder is None else root) - module.providers:
+        say(place, f"configures {missing}, which its module does not require: any version of it would do")
+    if folder is None:
+        (_, state), = blocks(body, "remote_state")
+        # Terragrunt works in a cache: what is not told where to be is lost with it.
+        if name(state["backend"]) != "local" or "get_terragrunt_dir()" not in str(state["config"]["path"]):
+            say(place, "its state is not beside it")
     for labels, block in blocks(body, "dependency"):
         other = modules.get(labels[0])
         target = (path.parent / name(block["config_path"])).resolve()

@@ -238,7 +238,7 @@ fn checkov_finds_nothing_unexplained() {
 /// The judge of names is no yes-man: each of these is a fault, and each is found.
 #[test]
 fn faults_are_found() {
-    let faults: [(&str, &str, &str, &str, &str); 13] = [
+    let faults: [(&str, &str, &str, &str, &str); 15] = [
         (
             "no such argument",
             "modules/network/main.tf",
@@ -328,7 +328,21 @@ fn faults_are_found() {
             "modules/network/versions.tf",
             "    awscc = {",
             "    awscd = {",
-            "requires",
+            "uses awscc and does not require it",
+        ),
+        (
+            "provider of any version",
+            "modules/edge/versions.tf",
+            "    aws = {",
+            "    awz = {",
+            "configures aws, which its module does not require",
+        ),
+        (
+            "lost state",
+            "terragrunt/shared/terragrunt.hcl",
+            "${get_terragrunt_dir()}/",
+            "",
+            "its state is not beside it",
         ),
     ];
     let case = cases().into_iter().find(|case| case.name == "Ekb").unwrap();
