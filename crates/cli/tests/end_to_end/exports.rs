@@ -174,3 +174,57 @@ fn other_peoples_files_and_edits_are_never_written_over() {
         assert_eq!(tree(&out), before);
     }
 }
+
+#[test]
+fn a_file_of_the_shared_scopes_name_is_no_environment() {
+    let lab = Lab::new("ekb");
+    for format in ["cloudformation", "terraform"] {
+        let (before, after) = (lab.path("before"), lab.path("after"));
+        lab.run(&[
+            "export",
+            format,
+            "-e",
+            "all",
+            "-o",
+            before.to_str().unwrap(),
+        ])
+        .ok();
+        let file = lab.platform().join("environments/shared.yaml");
+        fs::copy(lab.platform().join("environments/dev.yaml"), &file).unwrap();
+        lab.run(&["export", format, "-e", "all", "-o", after.to_str().unwrap()])
+            .ok();
+        fs::remove_file(file).unwrap();
+        assert_eq!(tree(&after), tree(&before), "{format}");
+    }
+}
+
+#[test]
+fn of_exports_at_once_each_is_whole_or_refused() {
+    let lab = Lab::new("ekb");
+    let out = lab.path("out");
+    let arguments = [
+        "export",
+        "terraform",
+        "-e",
+        "all",
+        "-o",
+        out.to_str().unwrap(),
+    ];
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| lab.run(&arguments)))
+            .collect();
+        let mut done = 0;
+        for run in runs {
+            let said = run.join().unwrap();
+            match said.code {
+                Some(0) => done += 1,
+                _ => {
+                    said.fails(3).says("another export");
+                }
+            }
+        }
+        assert!(done > 0);
+    });
+    lab.run(&arguments).ok().says("up to date");
+}

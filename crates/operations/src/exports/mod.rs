@@ -52,7 +52,9 @@ impl Export<'_> {
         today: Date,
     ) -> Result<Exported, Error> {
         let load = |name: &EnvironmentName| Wanted::load(platform, name, variables, today);
-        let every = platform.environments()?;
+        let mut every = platform.environments()?;
+        // The shared scope is of `platform.yaml` alone: a file of its name makes no environment.
+        every.retain(|name| name.as_str() != SHARED);
         let shared = EnvironmentName::new(SHARED)
             .map_err(|error| Error::Refused(format!("`{SHARED}`: {error}")))?;
         let wanted: Vec<EnvironmentName> = match &self.scopes {
