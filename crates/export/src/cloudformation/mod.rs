@@ -29,7 +29,7 @@ use plan::{Attribute, Plan};
 use stack::Stack;
 use yaml::Node;
 
-pub(crate) use retention::RETAIN;
+pub(crate) use retention::policies;
 
 /// The root template's file in a scope's folder.
 const ROOT: &str = "platform.yaml";

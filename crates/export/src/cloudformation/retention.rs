@@ -4,14 +4,14 @@ use catalog::TypeName;
 use graph::Lifecycle;
 
 /// A resource's `DeletionPolicy` and `UpdateReplacePolicy`; none where CloudFormation's default, to delete, says all.
-pub(super) struct Policies {
-    pub(super) deletion: &'static str,
-    pub(super) replacement: &'static str,
+pub(crate) struct Policies {
+    pub(crate) deletion: &'static str,
+    pub(crate) replacement: &'static str,
 }
 
 /// Kept when its stack is deleted, and not when the stack was never made
 /// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html).
-pub(crate) const RETAIN: &str = "RetainExceptOnCreate";
+const RETAIN: &str = "RetainExceptOnCreate";
 
 /// Types whose resources hold what cannot be made again, beside those that can be saved in a snapshot.
 const DATA: [&str; 9] = [
@@ -32,7 +32,7 @@ const DATA: [&str; 9] = [
 /// is somebody's decision, and means what `seaworthy destroy` means; a replacement is the side effect of an edit, and
 /// loses nothing. What a failed deploy has only just made goes with its rollback: kept, it would stand in the way of the
 /// next attempt by its name.
-pub(super) fn policies(type_name: &TypeName, lifecycle: &Lifecycle) -> Option<Policies> {
+pub(crate) fn policies(type_name: &TypeName, lifecycle: &Lifecycle) -> Option<Policies> {
     let (deletion, replacement) = match (lifecycle, type_name.as_str()) {
         (Lifecycle::Retain | Lifecycle::Ensure, _) => (RETAIN, "Retain"),
         // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html names the types

@@ -7,7 +7,7 @@
 //! (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html).
 
 use catalog::TypeName;
-use graph::Attribute;
+use graph::{Attribute, Lifecycle};
 
 use super::hcl::{Body, Expr};
 use super::names::property_of;
@@ -15,7 +15,7 @@ use super::plan::{Kind, Resource};
 use super::render::{Renderer, Words};
 use super::schema::Shape;
 use super::term::{Tags, Term};
-use crate::cloudformation::RETAIN;
+use crate::cloudformation::policies;
 
 /// The one resource's name in the template.
 const RESOURCE: &str = "Resource";
@@ -63,9 +63,14 @@ pub(super) fn body(renderer: &Renderer<'_>, resource: &Resource) -> Body {
     };
     *renderer.words.borrow_mut() = Words::Terraform;
     let mut declared = vec![("Type", Expr::text(resource.type_name.as_str()))];
-    if resource.kind == Kind::Retained {
-        declared.push(("DeletionPolicy", Expr::text(RETAIN)));
-        declared.push(("UpdateReplacePolicy", Expr::text("Retain")));
+    // As in a stack of the CloudFormation export: a replacement is not seen in Terraform's plan at all.
+    let lifecycle = match resource.kind {
+        Kind::Retained => Lifecycle::Retain,
+        _ => Lifecycle::Managed,
+    };
+    if let Some(policies) = policies(&resource.type_name, &lifecycle) {
+        declared.push(("DeletionPolicy", Expr::text(policies.deletion)));
+        declared.push(("UpdateReplacePolicy", Expr::text(policies.replacement)));
     }
     declared.push(("Properties", properties));
     let mut template = vec![

@@ -73,6 +73,7 @@ pub(crate) fn compare(name: &str, files: &Files, graph: &Graph, shared: bool) ->
 
 /// The body in the form in which the expected one is: JSON texts read where the schema has objects.
 fn actual(type_name: &str, kind: &str, wanted: &Json, body: &Json) -> Json {
+    let retained = body["lifecycle"][0]["prevent_destroy"] == true;
     let mut body = body.clone();
     for key in ["$after", "$text", "lifecycle"] {
         body.as_object_mut().unwrap().remove(key);
@@ -80,9 +81,19 @@ fn actual(type_name: &str, kind: &str, wanted: &Json, body: &Json) -> Json {
     if kind == "aws_cloudformation_stack" {
         let template: Json = serde_json::from_str(body["template_body"].as_str().unwrap()).unwrap();
         let mut resource = template["Resources"]["Resource"].clone();
-        for key in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            resource.as_object_mut().unwrap().remove(key);
-        }
+        let declared = resource.as_object_mut().unwrap();
+        let mut policy = |key: &str| declared.remove(key).unwrap_or_default();
+        let policies = (policy("DeletionPolicy"), policy("UpdateReplacePolicy"));
+        let expected = match (type_name, retained) {
+            (_, true) => ("RetainExceptOnCreate", "Retain"),
+            ("AWS::ElastiCache::ReplicationGroup", _) => ("Snapshot", "Snapshot"),
+            _ => ("Delete", "Retain"),
+        };
+        assert_eq!(
+            policies,
+            (json!(expected.0), json!(expected.1)),
+            "{type_name}: a replacement keeps the data"
+        );
         assert_eq!(resource["Type"], type_name);
         return resource;
     }
