@@ -65,9 +65,11 @@ impl PlatformFolder {
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry
-                .map_err(|source| Error::read(&folder, source))?
-                .file_name();
+            let entry = entry.map_err(|source| Error::read(&folder, source))?;
+            if entry.path().is_dir() {
+                continue;
+            }
+            let name = entry.file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".yaml"));
             names.extend(stem.and_then(|stem| EnvironmentName::new(stem).ok()));
         }

@@ -63,7 +63,7 @@ fn next(format: export::Format, into: &Path, exported: &Exported) -> String {
     let folder = into.display();
     match format {
         export::Format::CloudFormation => format!(
-            "cd {folder}/{environment} && aws cloudformation package --template-file platform.yaml \
+            "cd {folder}/{environment} && aws cloudformation package --template-file stack.yaml \
              --s3-bucket BUCKET --output-template-file packaged.yaml"
         ),
         export::Format::Terraform => match environment {

@@ -32,7 +32,7 @@ use yaml::Node;
 pub(crate) use retention::policies;
 
 /// The root template's file in a scope's folder.
-const ROOT: &str = "platform.yaml";
+const ROOT: &str = "stack.yaml";
 
 /// Exports the wanted scopes.
 ///

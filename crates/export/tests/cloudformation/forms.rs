@@ -265,7 +265,7 @@ fn a_template_over_the_limits_is_refused() {
     assert_eq!(
         errors,
         [
-            "`prod/platform.yaml` would have 501 outputs, and cloudformation takes 200 at most",
+            "`prod/stack.yaml` would have 501 outputs, and cloudformation takes 200 at most",
             "`prod/data.yaml` would have 501 resources, and cloudformation takes 500 at most",
             "`prod/data.yaml` would have 501 outputs, and cloudformation takes 200 at most",
         ]

@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         let mut by_file: BTreeMap<String, Json> = templates
             .map(|(file, text)| (file.to_owned(), yaml::parse(text)))
             .collect();
-        let root = by_file.remove("platform.yaml").unwrap();
+        let root = by_file.remove("stack.yaml").unwrap();
         let stacks: BTreeMap<String, Json> = root["Resources"]
             .as_object()
             .unwrap()

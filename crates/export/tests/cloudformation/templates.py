@@ -31,7 +31,7 @@ def cfn_lint(root):
                 text = file.read()
             count += 1
             # A nested template that another platform has, too, is judged once. A root is judged with its nested ones.
-            if path.endswith("/platform.yaml") or (region, text) not in seen:
+            if path.endswith("/stack.yaml") or (region, text) not in seen:
                 seen.add((region, text))
                 by_region.setdefault(region, []).append(path)
     found = []
