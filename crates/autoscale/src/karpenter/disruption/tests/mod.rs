@@ -1,0 +1,6 @@
+mod fixture;
+mod pods;
+mod properties;
+mod rules;
+mod scenarios;
+mod validation;

@@ -1,0 +1,5 @@
+//! Karpenter's decisions.
+
+pub mod disruption;
+pub mod launch;
+pub mod provisioning;

@@ -1,0 +1,80 @@
+//! The kinds that are read.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use super::node::{Context, Fault, Node, Reader};
+use crate::ec2nodeclass::Ec2NodeClass;
+use crate::karpenter::{NodeClaim, NodePool};
+
+macro_rules! kinds {
+    ($($variant:ident($type:ty) = $group:literal $kind:literal;)*) => {
+        /// An object of a cluster. Each variant is boxed: a pod has some thousand bytes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Object {
+            $(
+                #[doc = concat!("`", $group, "` `", $kind, "`.")]
+                $variant(Box<$type>),
+            )*
+        }
+
+        impl Object {
+            /// Its metadata.
+            #[must_use]
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self {
+                    $(Self::$variant(object) => &object.metadata,)*
+                }
+            }
+
+            /// Its kind.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $kind,)*
+                }
+            }
+
+            /// `None` when the kind is not read.
+            pub(super) fn from_node(
+                api_version: &str,
+                kind: &str,
+                node: Node,
+                context: &mut Context,
+            ) -> Result<Option<Self>, Fault> {
+                let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+                let reader = Reader::new(node, context);
+                Ok(Some(match (group, kind) {
+                    $(($group, $kind) => Self::$variant(Box::new(<$type>::deserialize(reader)?)),)*
+                    _ => return Ok(None),
+                }))
+            }
+        }
+    };
+}
+
+kinds! {
+    Pod(core::Pod) = "" "Pod";
+    Node(core::Node) = "" "Node";
+    Namespace(core::Namespace) = "" "Namespace";
+    PersistentVolumeClaim(core::PersistentVolumeClaim) = "" "PersistentVolumeClaim";
+    PersistentVolume(core::PersistentVolume) = "" "PersistentVolume";
+    StorageClass(StorageClass) = "storage.k8s.io" "StorageClass";
+    CsiNode(CSINode) = "storage.k8s.io" "CSINode";
+    DaemonSet(DaemonSet) = "apps" "DaemonSet";
+    Deployment(Deployment) = "apps" "Deployment";
+    ReplicaSet(ReplicaSet) = "apps" "ReplicaSet";
+    StatefulSet(StatefulSet) = "apps" "StatefulSet";
+    Job(Job) = "batch" "Job";
+    PodDisruptionBudget(PodDisruptionBudget) = "policy" "PodDisruptionBudget";
+    PriorityClass(PriorityClass) = "scheduling.k8s.io" "PriorityClass";
+    NodePool(NodePool) = "karpenter.sh" "NodePool";
+    NodeClaim(NodeClaim) = "karpenter.sh" "NodeClaim";
+    Ec2NodeClass(Ec2NodeClass) = "karpenter.k8s.aws" "EC2NodeClass";
+}
