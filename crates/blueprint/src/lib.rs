@@ -20,6 +20,7 @@ mod draft;
 mod external_secrets;
 pub mod iam;
 mod karpenter;
+pub mod kubernetes;
 mod lifecycle;
 mod load_balancer_controller;
 mod naming;

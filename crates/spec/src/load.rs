@@ -21,6 +21,8 @@ use crate::variables::{self, Override};
 
 /// The name of the scope that environments share: it has `platform.yaml` alone.
 const SHARED: &str = "shared";
+/// Keys that are simulated and not deployed yet.
+pub(crate) const NOT_DEPLOYED: [&str; 3] = ["nodeClass", "nodePools", "services"];
 /// Availability zones that a platform spans unless told otherwise.
 const ZONES: usize = 3;
 
@@ -197,12 +199,16 @@ fn finish(mut spec: Spec, environment: &EnvironmentName) -> Result<Platform, Dia
         .protected
         .get_or_insert_with(|| validate::protected_by_default(environment));
     validate::complete(&mut spec);
-    let value = serde_json::to_value(&spec).map_err(|error| {
+    let mut value = serde_json::to_value(&spec).map_err(|error| {
         Diagnostic::error(
             "invalid-value",
             format!("the spec cannot be written as JSON: {error}"),
         )
     })?;
+    // What is not deployed makes no plan stale and no environment out of date.
+    if let Some(keys) = value.as_object_mut() {
+        keys.retain(|key, _| !NOT_DEPLOYED.contains(&key.as_str()));
+    }
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
     let mut hash = String::with_capacity(64);

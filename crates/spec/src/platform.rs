@@ -19,7 +19,7 @@ pub struct Platform {
     pub protected: bool,
     /// The spec itself, overlays and overrides applied, defaults filled in.
     pub spec: Spec,
-    /// SHA-256 of the spec's canonical JSON, in hex.
+    /// SHA-256, in hex, of the canonical JSON of what is deployed of the spec: all but `nodePools`, `nodeClass` and `services`.
     pub hash: String,
 }
 

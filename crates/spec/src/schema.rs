@@ -87,6 +87,12 @@ fn title(schema: &mut Value, path: &str) {
                 items.insert("patternErrorMessage".to_owned(), message);
             }
         }
+        if let Some(value) = property
+            .get_mut("additionalProperties")
+            .filter(|value| value.is_object())
+        {
+            title(value, &format!("{path}.<name>"));
+        }
         if let Some(property) = property.as_object_mut() {
             property.insert("title".to_owned(), Value::String(path));
         }
@@ -118,6 +124,9 @@ fn without_null(schema: &mut Value) {
         if let [only] = types.as_slice() {
             schema["type"] = only.clone();
         }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        without_null(items);
     }
     for (_, value) in schema.as_object_mut().map(values).unwrap_or_default() {
         without_null(value);
@@ -169,6 +178,7 @@ mod tests {
             found.push((path.clone(), property));
             keys(property, &path, found);
             keys(&property["items"], &path, found);
+            keys(&property["additionalProperties"], &path, found);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::source::{Place, Source};
 
 /// The longest text that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// How deep maps and lists may lie in each other. A spec needs 5.
+/// How deep maps and lists may lie in each other. A spec needs 8.
 pub const MAX_DEPTH: usize = 32;
 
 /// How many entries a map or a list may have.

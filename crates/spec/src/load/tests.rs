@@ -1,5 +1,6 @@
 use super::*;
 use crate::diagnostic::render;
+use crate::model::node_pools::CapacityType;
 use crate::model::{CertificateMode, NatGateways};
 use crate::presets::{Preset, preset};
 use proptest::prelude::*;
@@ -59,7 +60,8 @@ fn codes(found: &[Diagnostic]) -> Vec<&'static str> {
 fn presets_have_no_errors_and_warn_only_of_what_their_documents_ask_for() {
     for (kind, name, expected) in [
         (Preset::Ekb, "dev", vec!["endpoint-open"]),
-        (Preset::Ekb, "prod", vec![]),
+        // The Automator's PostgreSQL, on one volume.
+        (Preset::Ekb, "prod", vec!["one-zone-volume"]),
         (Preset::Ekb, "shared", vec![]),
         (Preset::Gitops, "dev", vec!["endpoint-open"]),
         (
@@ -143,6 +145,94 @@ fn presets_are_what_their_documents_describe() {
             .addons
             .cloudwatch_observability
     );
+}
+
+#[test]
+fn presets_have_the_node_pools_and_services_of_their_documents() {
+    let platform = |kind, name| {
+        load(&of_preset(kind, name), &BTreeMap::new(), TODAY)
+            .unwrap()
+            .platform
+    };
+    let spec = |kind, name| platform(kind, name).spec;
+    let ekb = spec(Preset::Ekb, "prod");
+    let pools: Vec<_> = ekb
+        .node_pools
+        .iter()
+        .map(|(name, pool)| (name.as_str(), pool.enabled, pool.capacity_types.as_slice()))
+        .collect();
+    let spot_first = &[CapacityType::Spot, CapacityType::OnDemand][..];
+    assert_eq!(
+        pools,
+        [
+            ("compute-intensive", true, spot_first),
+            ("database", true, &[CapacityType::OnDemand][..]),
+            ("general", true, spot_first),
+            ("gpu", false, spot_first),
+            ("memory-intensive", true, spot_first),
+        ]
+    );
+    assert_eq!(ekb.node_pools["database"].taints.len(), 1);
+    let services: Vec<_> = ekb
+        .services
+        .iter()
+        .map(|(name, service)| {
+            let scaling = service.scaling;
+            (
+                name.as_str(),
+                service.port,
+                (service.replicas.min, service.replicas.most()),
+                (scaling.cpu, scaling.memory),
+            )
+        })
+        .collect();
+    assert_eq!(
+        services,
+        [
+            ("api", Some(8001), (2, 10), (Some(70), Some(80))),
+            ("automator", Some(80), (2, 8), (Some(70), Some(80))),
+            ("automator-postgresql", Some(5432), (1, 1), (None, None)),
+            ("web", Some(3000), (2, 8), (Some(60), Some(80))),
+            ("workers", None, (2, 8), (Some(70), Some(80))),
+        ]
+    );
+    let (dev, prod) = (spec(Preset::Gitops, "dev"), spec(Preset::Gitops, "prod"));
+    for (spec, families, capacity_types) in [
+        (&dev, &["t3", "t3a"][..], &spot_first[..1]),
+        (&prod, &["m5", "m6i", "c5"][..], spot_first),
+    ] {
+        let pool = &spec.node_pools["default"];
+        assert_eq!(pool.instance_families, families);
+        assert_eq!(pool.capacity_types, capacity_types);
+        assert_eq!(pool.limits.cpu.as_ref().unwrap().milli(), Some(20_000));
+        assert_eq!(pool.expire_after, "720h");
+    }
+    let accelerator = spec(Preset::Accelerator, "prod");
+    assert_eq!(
+        accelerator.node_pools["nodepool"].name.as_deref(),
+        Some("{cluster}-nodepool")
+    );
+}
+
+#[test]
+fn what_is_not_deployed_changes_no_hash() {
+    let hash = |more: &str| {
+        load(
+            &sources(&format!("{MINIMAL}{more}"), None, "dev"),
+            &BTreeMap::new(),
+            TODAY,
+        )
+        .unwrap_or_else(|found| panic!("{more}\n{}", render(&found, false)))
+        .platform
+        .hash
+    };
+    let bare = hash("");
+    assert_eq!(hash("services: {web: {image: a}}\n"), bare);
+    assert_eq!(
+        hash("nodePools: {a: {weight: 3}}\nnodeClass: {maxPods: 58}\n"),
+        bare
+    );
+    assert_ne!(hash("redis: {enabled: true}\n"), bare);
 }
 
 #[test]

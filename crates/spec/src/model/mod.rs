@@ -2,7 +2,10 @@
 //!
 //! Every key has a default that makes a sound production platform, but for `platform`, `aws.region` and `network.cidr`.
 
+mod amount;
 mod defaults;
+pub mod node_pools;
+pub mod services;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::platform::Platform;
+pub use amount::{CpuAmount, MemoryAmount};
+use node_pools::{NodeClass, NodePool};
+use services::Services;
 
 /// The days that CloudWatch Logs can keep a log group's events.
 /// Source: the API reference of `PutRetentionPolicy`.
@@ -57,6 +63,15 @@ pub struct Spec {
     /// The AWS side of Karpenter: roles, instance profile, interruption queue and its rules.
     #[serde(default)]
     pub karpenter: Karpenter,
+    /// The pools that Karpenter makes nodes of, by name. Simulated (`seaworthy simulate`), not deployed yet. Default: one pool, `general`, of Spot instances with On-Demand as the fallback.
+    #[serde(default = "NodePool::usual")]
+    pub node_pools: BTreeMap<String, NodePool>,
+    /// What is particular to AWS in the nodes of all pools. Simulated, not deployed yet.
+    #[serde(default)]
+    pub node_class: NodeClass,
+    /// What teams run, by name. Simulated (`seaworthy simulate`), not deployed yet.
+    #[serde(default)]
+    pub services: Services,
     /// The AWS side of the AWS Load Balancer Controller: its role and policy.
     #[serde(default)]
     pub load_balancer_controller: Toggle,

@@ -15,7 +15,7 @@ const HOURS_A_MONTH: f64 = 730.0;
 
 /// Families without the Nitro System, on which vpc-cni can't delegate prefixes (amazon-vpc-cni-k8s, README,
 /// `ENABLE_PREFIX_DELEGATION`; EC2 user guide, "Instances built on the AWS Nitro System").
-const BEFORE_NITRO: &[&str] = &[
+pub(super) const BEFORE_NITRO: &[&str] = &[
     "c1", "c3", "c4", "d2", "f1", "g2", "g3", "g3s", "h1", "i2", "i3", "m1", "m2", "m3", "m4",
     "p2", "p3", "r3", "r4", "t1", "t2", "x1", "x1e",
 ];
@@ -113,7 +113,7 @@ fn family(instance_type: &str) -> &str {
 }
 
 /// Whether the family is Graviton's, by the `g` after its generation (EC2 user guide, "Naming conventions"; `a1` is older).
-fn is_arm(family: &str) -> bool {
+pub(super) fn is_arm(family: &str) -> bool {
     let after = family
         .trim_start_matches(|c: char| c.is_ascii_lowercase())
         .trim_start_matches(|c: char| c.is_ascii_digit());

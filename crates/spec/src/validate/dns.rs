@@ -6,7 +6,7 @@ use super::Check;
 use crate::model::{CertificateMode, DnsProvider};
 
 /// One label of a domain name (RFC 1123).
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text
             .bytes()

@@ -10,6 +10,8 @@ mod data_services;
 mod dns;
 mod names;
 mod network;
+mod node_pools;
+mod services;
 mod structure;
 mod suggest;
 
@@ -137,6 +139,8 @@ pub(crate) fn validate(
         access::check(&mut check);
         data_services::check(&mut check);
         dns::check(&mut check);
+        node_pools::check(&mut check);
+        services::check(&mut check);
         diagnostics.append(&mut check.found);
     }
     Checked { spec, diagnostics }

@@ -525,13 +525,18 @@ fn known_mistake(path: &[String], given: &str) -> Option<Diagnostic> {
         .chars()
         .filter(char::is_ascii_alphabetic)
         .collect();
-    let rabbitmq = path == ["rabbitmq", "deploymentMode"]
-        && plain.contains("active")
-        && plain.contains("standby");
-    rabbitmq.then(|| {
-        Diagnostic::error("no-active-standby", "RabbitMQ on Amazon MQ has no active/standby deployment: that is ActiveMQ's alone")
-            .help("write `cluster-multi-az` (three brokers in three availability zones) or `single-instance`")
-    })
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["rabbitmq", "deploymentMode"] if plain.contains("active") && plain.contains("standby") => Some(
+            Diagnostic::error("no-active-standby", "RabbitMQ on Amazon MQ has no active/standby deployment: that is ActiveMQ's alone")
+                .help("write `cluster-multi-az` (three brokers in three availability zones) or `single-instance`"),
+        ),
+        ["nodePools", _, "disruption", "consolidationPolicy"] if plain == "whenunderutilized" => Some(
+            Diagnostic::error("when-underutilized", "Karpenter v1 has no WhenUnderutilized: that was its name before")
+                .help("write `WhenEmptyOrUnderutilized`"),
+        ),
+        _ => None,
+    }
 }
 
 fn wrong_type(name: &str, node: &Node, expected: &str, given: &str) -> Diagnostic {

@@ -1,5 +1,7 @@
 //! Each check of meaning once: what is written over a sound platform, and what is said about it where.
 
+mod workloads;
+
 use std::collections::BTreeMap;
 
 use catalog::Date;
@@ -589,9 +591,7 @@ fn dns() {
 #[test]
 fn what_is_not_built_is_said_so() {
     for key in [
-        "services",
         "keda",
-        "nodePools",
         "argocd",
         "supabase",
         "signoz",
@@ -602,17 +602,23 @@ fn what_is_not_built_is_said_so() {
         "applications",
         "promotion",
         "KEDA",
-        "node_pools",
     ] {
         assert_eq!(
             said(&found("dev", &format!("{key}: {{a: 1}}"), None)),
             [format!("E not-built-yet @ {key}")]
         );
     }
-    assert_eq!(
-        said(&found("dev", "karpenter: {nodePools: []}", None)),
-        ["E not-built-yet @ nodePools"]
-    );
+    // What is built has its own place.
+    for (overlay, help) in [
+        ("karpenter: {nodePools: {}}", "did you mean `nodePools`?"),
+        ("node_pools: {}", "did you mean `nodePools`?"),
+        ("workers: {a: {image: b}}", "did you mean `services`?"),
+        ("nodeClasses: {}", "did you mean `nodeClass`?"),
+    ] {
+        let found = found("dev", overlay, None);
+        assert_eq!(found[0].code, "unknown-key", "{overlay}");
+        assert_eq!(found[0].help.as_deref(), Some(help), "{overlay}");
+    }
 }
 
 #[test]
