@@ -5,6 +5,7 @@
 
 mod catalog;
 mod export;
+mod simulate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 pub use self::catalog::{CatalogCommand, CatalogRefreshArgs};
 pub use export::{ExportArgs, ExportFormat, Exported};
+pub use simulate::{FeatureGate, NodeName, ReplicasArg, SimulateArgs, SimulateOutput};
 
 /// Plan, prove and launch a production EKS platform from one spec.
 ///
@@ -146,6 +148,12 @@ pub enum Command {
         after_help = "Examples:\n  seaworthy export terraform -e all -o infrastructure\n  seaworthy export cloudformation -e prod -o stacks\n  seaworthy export eksctl -e dev -o cluster"
     )]
     Export(ExportArgs),
+    /// Say what Karpenter will do with a cluster, why, and what it costs
+    ///
+    /// Offline, from any cluster's snapshot or from an environment that is not built: nothing is asked of a cluster or of AWS. Pods are placed, nodes launched, consolidated, drained and interrupted in
+    /// virtual time, by the rules of the Karpenter version that is named. The same input and seed give the same answer.
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(Box<SimulateArgs>),
     /// The facts that plans and simulations go by
     #[command(subcommand, arg_required_else_help = true)]
     Catalog(CatalogCommand),

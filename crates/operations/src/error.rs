@@ -145,6 +145,41 @@ pub enum Error {
         /// What an export has written and somebody has edited since.
         edited: Vec<String>,
     },
+    /// A text is no snapshot of a cluster.
+    #[error("{} can't be read: {}", path.display(), several(reasons, *more))]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, each with its place.
+        reasons: Vec<String>,
+        /// How many more faults were counted.
+        more: usize,
+    },
+    /// A text is no table of instance types.
+    #[error("{} is no table of instance types: {}", path.display(), several(reasons, 0))]
+    InstanceTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong: line, column, reason.
+        reasons: Vec<String>,
+    },
+    /// There is nothing for Karpenter to do.
+    #[error("there is no NodePool (karpenter.sh/v1): Karpenter has nothing to decide")]
+    NoNodePools,
+    /// What was named is not in the snapshot.
+    #[error("there is no {0} in the cluster")]
+    NotInSnapshot(String),
+    /// A workload wants more pods than anybody runs.
+    #[error("{workload} wants more than {most} pods")]
+    TooManyReplicas {
+        /// Which.
+        workload: String,
+        /// The most.
+        most: i32,
+    },
+    /// A spec has no Kubernetes objects.
+    #[error("the platform has no Kubernetes objects")]
+    Kubernetes(Vec<blueprint::kubernetes::Error>),
     /// Instance types can't be fetched.
     #[error("the instance types could not be renewed; those of before stay")]
     InstanceTypes(#[source] Box<aws::instance_types::FetchError>),
@@ -237,6 +272,9 @@ impl Error {
             Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
                 Some("everything so far is in the state; run the same command again to carry on".into())
             }
+            Self::NoNodePools => Some(
+                "take them up in the snapshot: kubectl get nodes,nodeclaims,nodepools,ec2nodeclasses,pods,daemonsets,pdb,pvc,pv,storageclasses,csinodes,namespaces -A -o yaml".into(),
+            ),
             Self::InstanceTypes(error) => match &**error {
                 FetchError::NotAllowed { .. } => {
                     let all = Action::ALL.map(Action::permission).join(", ");
@@ -257,6 +295,24 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Faults, a line each where there are several; of many the first few.
+fn several(reasons: &[String], more: usize) -> String {
+    const SHOWN: usize = 20;
+    if let ([only], 0) = (reasons, more) {
+        return only.clone();
+    }
+    let mut text = String::new();
+    for reason in reasons.iter().take(SHOWN) {
+        text.push_str("\n    ");
+        text.push_str(reason);
+    }
+    let rest = reasons.len().saturating_sub(SHOWN) + more;
+    if rest > 0 {
+        text.push_str(&format!("\n    and {rest} more"));
+    }
+    text
 }
 
 /// The files in the way, a line each; of many the first few.

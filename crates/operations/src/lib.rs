@@ -9,6 +9,7 @@ pub mod instance_types;
 mod platform_folder;
 mod run;
 mod scope;
+pub mod simulate;
 pub mod state;
 mod target;
 

@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod look;
 mod sandbox;
+mod simulate;
 mod spec;
 mod state;
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Ending, Failu
             apply::bootstrap(&surroundings, terminal, &bootstrap).await
         }
         Command::Export(export) => export::run(&surroundings, &export),
+        Command::Simulate(simulate) => simulate::run(&surroundings, terminal, &simulate),
         Command::Catalog(command) => catalog::run(&surroundings, &command).await,
         Command::State(command) => state::run(&surroundings, terminal, &command).await,
         Command::Sandbox(command) => sandbox::run(&surroundings, terminal, &command).await,

@@ -8,6 +8,7 @@ pub mod dot;
 pub mod drift;
 pub mod plan;
 pub mod report;
+pub mod simulation;
 pub mod state;
 pub mod status;
 mod values;
