@@ -127,7 +127,12 @@ fn main() {
 }
 
 fn measure(world: &World, full: bool) {
-    assert!(world.pods.iter().all(|pod| pod.owner != OwnerKind::DaemonSet));
+    assert!(
+        world
+            .pods
+            .iter()
+            .all(|pod| pod.owner != OwnerKind::DaemonSet)
+    );
     let now: Timestamp = "2026-01-05T12:00:00Z".parse().unwrap();
     println!(
         "{} nodes, {} pods, {}",

@@ -43,6 +43,7 @@ impl Run<'_> {
 
     /// Looks for something to do.
     pub(super) fn poll(&mut self) {
+        self.retry();
         let now = self.now();
         let known = self.quiet.as_ref().is_some_and(|quiet| {
             quiet.changes == self.changes && quiet.until.is_none_or(|until| now < until)

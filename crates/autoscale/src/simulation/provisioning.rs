@@ -66,7 +66,23 @@ impl Run<'_> {
         self.provision();
     }
 
+    /// A pod that still fits nowhere opens a batch again every ten seconds (`provisioning/controller.go`); as long as nothing has
+    /// changed it would come to the same.
+    pub(super) fn retry(&mut self) {
+        if self.provisioned_at == Some(self.changes) {
+            return;
+        }
+        let waits = self.world.live_pods().any(|(id, pod)| {
+            let waiting = self.waiting.get(&id);
+            pod.is_provisionable() && waiting.is_some_and(|waiting| waiting.karpenter.is_some())
+        });
+        if waits {
+            self.trigger();
+        }
+    }
+
     fn provision(&mut self) {
+        self.provisioned_at = Some(self.changes);
         let now = self.now();
         let guards = Guards::new(&self.world);
         let mut pods = pods_to_provision(&self.world);

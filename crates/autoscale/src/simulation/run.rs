@@ -77,6 +77,8 @@ pub(super) struct Run<'q> {
     /// Numbers of generated names.
     pub names: u64,
     pub batch: Option<Batch>,
+    /// What [`Self::changes`] was when nodes were last asked for.
+    pub provisioned_at: Option<u64>,
     /// Why pods wait, by whom.
     pub waiting: BTreeMap<PodId, Waiting>,
     /// Nodes that joined and are not initialised; cordoned for as long.
@@ -129,6 +131,7 @@ impl<'q> Run<'q> {
             findings: question.findings.iter().cloned().collect(),
             names: 0,
             batch: None,
+            provisioned_at: None,
             waiting: BTreeMap::new(),
             starting: FxHashSet::default(),
             stuck: FxHashSet::default(),

@@ -69,6 +69,29 @@ fn what_is_not_there_can_not_be_removed() {
     assert!("node/a=tomorrow".parse::<super::Interruption>().is_err());
 }
 
+/// The first claim is counted with the largest type that it may become, so that the pool's limit has no room for a second one; once
+/// it is known what was launched there is, and Karpenter tries again after ten seconds, long before the node is ready.
+#[test]
+fn what_a_limit_put_off_is_tried_again_in_ten_seconds() {
+    let pool = POOL.replace(
+        "spec:\n  template:",
+        "spec:\n  limits: {cpu: 9}\n  template:",
+    );
+    assert_ne!(pool, POOL);
+    let apart = crate::testing::anti_affinity("kubernetes.io/hostname", "web");
+    let yaml = format!(
+        "{pool}{}{}",
+        pod("web-1", "web", "500m", &apart),
+        pod("web-2", "web", "500m", &apart)
+    );
+    let answer = ask(&yaml, &question());
+    let at: Vec<&str> = (answer.decisions.iter())
+        .filter(|decision| decision.kind == Kind::Launch)
+        .map(|decision| decision.at.as_str())
+        .collect();
+    assert_eq!(at, ["2026-03-02T10:00:01Z", "2026-03-02T10:00:11Z"]);
+}
+
 /// A managed node group's nodes say how they were bought; those of nobody are taken to be on demand.
 #[test]
 fn nodes_that_karpenter_did_not_make_have_a_price_too() {
