@@ -172,8 +172,14 @@ impl Driver {
                 },
             );
             tokio::time::sleep(wait).await;
-            if let Some(remnant) = remnant {
-                self.remove_remnant(&intent, &remnant).await?;
+            // As long as what was left is there, nothing is made beside it: the next run deletes it first.
+            if let Some(remnant) = remnant
+                && let Err(error) = self.remove_remnant(&intent, &remnant).await?
+            {
+                let message =
+                    format!("what a failed attempt left ({remnant}) could not be deleted: {error}");
+                let error = ProviderError { message, ..error };
+                return self.fail(&intent, error, Some(remnant)).await;
             }
             // The old token would only replay the failure.
             intent.token = new_token();
@@ -591,40 +597,52 @@ impl Driver {
         Ok(matches!(self.find(intent).await?, Ok(Some(found)) if found == *left))
     }
 
-    async fn remove_remnant(&self, intent: &Intent, remnant: &Identifier) -> Result<(), Fatal> {
+    /// Deletes what a failed attempt has left, and tries that again as any other operation.
+    async fn remove_remnant(
+        &self,
+        intent: &Intent,
+        remnant: &Identifier,
+    ) -> Result<Result<(), ProviderError>, Fatal> {
+        let mut retries = Retries::new(self.pace);
+        loop {
+            let error = match self.delete_once(intent, remnant).await? {
+                Ok(()) => return Ok(Ok(())),
+                Err(error) if error.class == ErrorClass::NotFound => return Ok(Ok(())),
+                Err(error) => error,
+            };
+            match retries.after(&error) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn delete_once(
+        &self,
+        intent: &Intent,
+        identifier: &Identifier,
+    ) -> Result<Result<(), ProviderError>, Fatal> {
         let token = new_token();
         let begin = || {
             self.provider
-                .begin_delete(&intent.type_name, remnant, &token)
+                .begin_delete(&intent.type_name, identifier, &token)
         };
         let mut result = self.call(Api::Change, begin).await?;
         let mut patience = Patience::new(self.pace);
-        while let Ok(Progress {
-            status: Status::InProgress,
-            operation: Some(request),
-            retry_after,
-            ..
-        }) = &result
-        {
-            tokio::time::sleep(patience.before_poll(*retry_after)).await;
-            let request = request.clone();
-            result = self.poll(intent, &request).await?;
+        loop {
+            let progress = match result {
+                Ok(progress) => progress,
+                Err(error) => return Ok(Err(error)),
+            };
+            match (progress.status, progress.operation) {
+                (Status::Failed(error), _) => return Ok(Err(error)),
+                (Status::InProgress, Some(request)) => {
+                    tokio::time::sleep(patience.before_poll(progress.retry_after)).await;
+                    result = self.poll(intent, &request).await?;
+                }
+                (Status::Success | Status::InProgress, _) => return Ok(Ok(())),
+            }
         }
-        // If it could not be deleted, the next attempt fails with AlreadyExists or makes a second one that the sweep
-        // by owner tag tells of: worth a word now.
-        if let Ok(Progress {
-            status: Status::Failed(error),
-            ..
-        })
-        | Err(error) = result
-            && error.class != ErrorClass::NotFound
-        {
-            let note = format!(
-                "what the failed attempt has left ({remnant}) could not be deleted: {error}"
-            );
-            self.notify(intent, What::Waiting { note });
-        }
-        Ok(())
     }
 
     async fn fail(

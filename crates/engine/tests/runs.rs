@@ -5,6 +5,7 @@
 mod cloud;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -263,6 +264,48 @@ async fn transient_errors_are_tried_again_and_leave_nothing_behind() {
             .iter()
             .any(|notice| matches!(notice.what, What::Retrying { .. }))
     );
+}
+
+/// Creates of the queue fail and leave it behind, `failures` times; deletions are refused with a code while `refusing` is set.
+fn leaving(cloud: &Cloud, failures: usize, code: &'static str, refusals: usize) -> Cloud {
+    let (failed, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let within = |count: &AtomicUsize, most: usize| count.fetch_add(1, Ordering::SeqCst) < most;
+    cloud.with(move |_, what, type_name| match (what, type_name.as_str()) {
+        ("create", "AWS::SQS::Queue") if within(&failed, failures) => {
+            Fate::Fails("ServiceInternalError")
+        }
+        ("delete", "AWS::SQS::Queue") if within(&refused, refusals) => Fate::Refused(code),
+        _ => Fate::Works,
+    })
+}
+
+#[tokio::test]
+async fn what_a_failed_attempt_left_goes_although_its_deletion_is_refused_for_a_while() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let graph = platform("10.0.0.0/16", 1);
+    let shaky = leaving(&cloud, 2, "CannotBeAssumed", 3);
+    let report = fixture.deploy(&shaky, &graph).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Completed, "{report:?}");
+    assert_eq!(cloud.contents().len(), graph.len());
+}
+
+#[tokio::test]
+async fn nothing_is_made_beside_what_can_not_be_deleted() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let graph = platform("10.0.0.0/16", 1);
+    let stuck = leaving(&cloud, 1, "InvalidRequest", usize::MAX);
+    let report = fixture.deploy(&stuck, &graph).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Failed);
+    let told = report.failed[0].error.to_string();
+    assert!(told.contains("could not be deleted"), "{told}");
+    assert_eq!(
+        cloud.contents().len(),
+        graph.len(),
+        "one queue, and no second one"
+    );
+    let report = fixture.deploy(&cloud, &graph).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Completed, "{report:?}");
+    assert_eq!(cloud.contents().len(), graph.len());
 }
 
 #[tokio::test]
