@@ -1,0 +1,271 @@
+//! Everything that the controllers look at: the cluster's objects, typed, and what AWS has for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{
+    Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ResourceQuota, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use objects::ec2nodeclass::Ec2NodeClass;
+use objects::karpenter::{NodeClaim, NodePool};
+use serde::Deserialize;
+
+use crate::cloud::Cloud;
+use crate::shelf::{Key, Shelf};
+
+/// An object that can't be read as its type. It is left out of the view.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{resource} {key}: {error}")]
+pub struct Unreadable {
+    pub resource: String,
+    pub key: Key,
+    pub error: String,
+}
+
+/// What every object has, whatever its kind: for the garbage collector and the namespace controller.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Metadata {
+    pub group: String,
+    pub resource: String,
+    pub kind: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub owners: Vec<OwnerEdge>,
+    pub finalizers: Vec<String>,
+    pub deleting: bool,
+}
+
+/// An owner reference.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OwnerEdge {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+    pub block_owner_deletion: bool,
+}
+
+/// An object that changed: what it was and what it is.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Of which kind, if the view has it typed.
+    pub kind: Option<Kind>,
+    pub group: String,
+    pub resource: String,
+    pub key: Key,
+    pub before: Option<Object>,
+    pub after: Option<Object>,
+    pub metadata_before: Option<Arc<Metadata>>,
+    pub metadata_after: Option<Arc<Metadata>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    #[serde(default)]
+    kind: String,
+    metadata: ObjectMeta,
+}
+
+fn controller_of(metadata: &ObjectMeta) -> Option<String> {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.clone())
+}
+
+macro_rules! kinds {
+    ($($group:literal / $resource:literal: $kind:ident as $shelf:ident),+ $(,)?) => {
+        /// The kinds that the view has typed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $($kind),+, /// What AWS has: its changes have no objects.
+            Cloud }
+
+        /// An object of a typed kind.
+        #[derive(Debug, Clone)]
+        pub enum Object { $($kind(Arc<$kind>)),+ }
+
+        /// What there is.
+        #[derive(Debug, Default)]
+        pub struct View {
+            $(pub $shelf: Shelf<$kind>,)+
+            /// Every object of every kind, by uid.
+            pub all: BTreeMap<String, (Key, Arc<Metadata>)>,
+            /// The uids of the objects that name this uid as an owner.
+            pub dependents: BTreeMap<String, BTreeSet<String>>,
+            pub cloud: Cloud,
+            uids: BTreeMap<(String, String, Key), String>,
+        }
+
+        impl View {
+            /// Takes in that an object was written (its JSON), or deleted (none).
+            ///
+            /// # Errors
+            /// When it is not of its type. It is then as good as absent, but for [`View::all`].
+            pub fn apply(
+                &mut self,
+                group: &str,
+                resource: &str,
+                key: &Key,
+                json: Option<&[u8]>,
+            ) -> Result<Change, Unreadable> {
+                let unreadable = |error: serde_json::Error| Unreadable {
+                    resource: resource.to_owned(),
+                    key: key.clone(),
+                    error: error.to_string(),
+                };
+                let head: Option<Head> =
+                    json.map(serde_json::from_slice).transpose().map_err(unreadable)?;
+                let (metadata_before, metadata_after) = self.note(group, resource, key, head);
+                let mut change = Change {
+                    kind: None,
+                    group: group.to_owned(),
+                    resource: resource.to_owned(),
+                    key: key.clone(),
+                    before: None,
+                    after: None,
+                    metadata_before,
+                    metadata_after,
+                };
+                match (group, resource) {
+                    $(($group, $resource) => {
+                        let read = json.map(serde_json::from_slice::<$kind>).transpose();
+                        let (object, failed) = match read {
+                            Ok(object) => (object.map(Arc::new), None),
+                            Err(error) => (None, Some(unreadable(error))),
+                        };
+                        let before = self.$shelf.set(key, object.clone(), |object| controller_of(&object.metadata));
+                        change.kind = Some(Kind::$kind);
+                        change.before = before.map(Object::$kind);
+                        change.after = object.map(Object::$kind);
+                        failed.map_or(Ok(change), Err)
+                    })+
+                    _ => Ok(change),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    ""/"pods": Pod as pods,
+    ""/"nodes": Node as nodes,
+    ""/"namespaces": Namespace as namespaces,
+    ""/"services": Service as services,
+    ""/"endpoints": Endpoints as endpoints,
+    ""/"events": Event as events,
+    ""/"secrets": Secret as secrets,
+    ""/"serviceaccounts": ServiceAccount as service_accounts,
+    ""/"persistentvolumes": PersistentVolume as persistent_volumes,
+    ""/"persistentvolumeclaims": PersistentVolumeClaim as persistent_volume_claims,
+    ""/"resourcequotas": ResourceQuota as resource_quotas,
+    ""/"limitranges": LimitRange as limit_ranges,
+    "apps"/"deployments": Deployment as deployments,
+    "apps"/"replicasets": ReplicaSet as replica_sets,
+    "apps"/"statefulsets": StatefulSet as stateful_sets,
+    "apps"/"daemonsets": DaemonSet as daemon_sets,
+    "batch"/"jobs": Job as jobs,
+    "batch"/"cronjobs": CronJob as cron_jobs,
+    "autoscaling"/"horizontalpodautoscalers": HorizontalPodAutoscaler as horizontal_pod_autoscalers,
+    "policy"/"poddisruptionbudgets": PodDisruptionBudget as pod_disruption_budgets,
+    "scheduling.k8s.io"/"priorityclasses": PriorityClass as priority_classes,
+    "storage.k8s.io"/"storageclasses": StorageClass as storage_classes,
+    "storage.k8s.io"/"csinodes": CSINode as csi_nodes,
+    "storage.k8s.io"/"volumeattachments": VolumeAttachment as volume_attachments,
+    "discovery.k8s.io"/"endpointslices": EndpointSlice as endpoint_slices,
+    "networking.k8s.io"/"ingresses": Ingress as ingresses,
+    "karpenter.sh"/"nodepools": NodePool as node_pools,
+    "karpenter.sh"/"nodeclaims": NodeClaim as node_claims,
+    "karpenter.k8s.aws"/"ec2nodeclasses": Ec2NodeClass as ec2_node_classes,
+}
+
+impl View {
+    /// Takes in what AWS has now.
+    pub fn set_cloud(&mut self, cloud: Cloud) -> Change {
+        self.cloud = cloud;
+        Change {
+            kind: Some(Kind::Cloud),
+            group: String::new(),
+            resource: String::new(),
+            key: Key::cluster("aws"),
+            before: None,
+            after: None,
+            metadata_before: None,
+            metadata_after: None,
+        }
+    }
+
+    /// Keeps [`View::all`] and [`View::dependents`].
+    fn note(
+        &mut self,
+        group: &str,
+        resource: &str,
+        key: &Key,
+        head: Option<Head>,
+    ) -> (Option<Arc<Metadata>>, Option<Arc<Metadata>>) {
+        let place = (group.to_owned(), resource.to_owned(), key.clone());
+        let before = self
+            .uids
+            .remove(&place)
+            .and_then(|uid| self.all.remove(&uid))
+            .map(|(_, metadata)| metadata);
+        if let Some(metadata) = &before {
+            for owner in &metadata.owners {
+                if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
+                    dependents.remove(&metadata.uid);
+                    if dependents.is_empty() {
+                        self.dependents.remove(&owner.uid);
+                    }
+                }
+            }
+        }
+        let after = head.map(|head| {
+            let metadata = head.metadata;
+            Arc::new(Metadata {
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                kind: head.kind,
+                uid: metadata.uid.unwrap_or_default(),
+                resource_version: metadata.resource_version.unwrap_or_default(),
+                owners: metadata
+                    .owner_references
+                    .into_iter()
+                    .flatten()
+                    .map(|owner| OwnerEdge {
+                        api_version: owner.api_version,
+                        kind: owner.kind,
+                        name: owner.name,
+                        uid: owner.uid,
+                        block_owner_deletion: owner.block_owner_deletion.unwrap_or_default(),
+                    })
+                    .collect(),
+                finalizers: metadata.finalizers.unwrap_or_default(),
+                deleting: metadata.deletion_timestamp.is_some(),
+            })
+        });
+        if let Some(metadata) = &after {
+            for owner in &metadata.owners {
+                self.dependents
+                    .entry(owner.uid.clone())
+                    .or_default()
+                    .insert(metadata.uid.clone());
+            }
+            self.uids.insert(place, metadata.uid.clone());
+            self.all
+                .insert(metadata.uid.clone(), (key.clone(), metadata.clone()));
+        }
+        (before, after)
+    }
+}
