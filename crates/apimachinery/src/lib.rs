@@ -7,9 +7,24 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access_policies;
+pub mod builtin;
+pub mod crd;
+pub mod defaults;
+pub mod definitions;
+pub mod managed;
+pub mod nesting;
+pub mod openapi;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
+pub mod rbac;
 pub mod resource;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod table;
+pub mod validation;
 
 pub use resource::{GroupResource, GroupVersionKind, Resource};
 pub use status::Status;

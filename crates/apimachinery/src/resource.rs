@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::schema::Type;
 
 /// A resource of a group, whatever its version: `deployments.apps`. What objects are stored under.
@@ -105,6 +107,28 @@ pub struct Resource {
     pub schema: Type,
     /// Whether it comes from a CustomResourceDefinition: no strategic merge patch, no protobuf, merge keys from its schema.
     pub custom: bool,
+    /// The columns that a CustomResourceDefinition asks for (`additionalPrinterColumns`), as they are written there.
+    /// Empty for built-in resources, whose columns the server knows.
+    pub printer_columns: Vec<PrinterColumn>,
+}
+
+/// A column of a custom resource's table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PrinterColumn {
+    pub name: String,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub format: String,
+    #[serde(default)]
+    pub description: String,
+    /// Above 0: only shown by `-o wide`.
+    #[serde(default)]
+    pub priority: i32,
+    /// Where the value is, without braces (`.spec.replicas`).
+    #[serde(rename = "jsonPath")]
+    pub json_path: String,
 }
 
 impl Resource {

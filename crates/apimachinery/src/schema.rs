@@ -14,7 +14,8 @@ pub struct Type(Handle);
 #[derive(Clone)]
 enum Handle {
     Own(Arc<Node>),
-    Named(Arc<str>, Weak<Definitions>),
+    /// With what it is, once it was looked up: types are asked for it at every step of every walk.
+    Named(Arc<str>, Weak<Definitions>, OnceLock<Weak<Node>>),
     /// As `Named`, holding its definitions alive: for those who hold nothing else of them.
     Root(Arc<str>, Arc<Definitions>),
 }
@@ -114,7 +115,7 @@ impl Definitions {
                 .collect(),
         });
         let weak = Arc::downgrade(&definitions);
-        let refer = |name: &str| Type(Handle::Named(name.into(), weak.clone()));
+        let refer = |name: &str| Type(Handle::Named(name.into(), weak.clone(), OnceLock::new()));
         for (name, place) in &definitions.nodes {
             let _ = place.set(Arc::new(make(name, &refer)));
         }
@@ -159,10 +160,18 @@ impl Type {
     pub fn node(&self) -> Arc<Node> {
         match &self.0 {
             Handle::Own(node) => node.clone(),
-            Handle::Named(name, definitions) => definitions.upgrade().map_or_else(
-                || Node::of(Shape::Any).into(),
-                |definitions| definitions.node(name),
-            ),
+            Handle::Named(name, definitions, known) => {
+                if let Some(node) = known.get().and_then(Weak::upgrade) {
+                    return node;
+                }
+                let Some(definitions) = definitions.upgrade() else {
+                    return Node::of(Shape::Any).into();
+                };
+                let node = definitions.node(name);
+                // What nobody defines belongs to no definitions, and is made anew each time.
+                let _ = known.set(Arc::downgrade(&node));
+                node
+            }
             Handle::Root(name, definitions) => definitions.node(name),
         }
     }
@@ -172,7 +181,7 @@ impl Type {
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Handle::Own(_) => None,
-            Handle::Named(name, _) | Handle::Root(name, _) => Some(name),
+            Handle::Named(name, ..) | Handle::Root(name, _) => Some(name),
         }
     }
 }
