@@ -6,6 +6,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod auth;
+mod http;
 pub mod ports;
+pub mod registry;
+pub mod server;
+pub mod store;
 
 pub use ports::{Authenticator, Clock, Grant, Logs, Metrics, Rejected, Usage, UserInfo};
+pub use registry::{Local, Registry};
+pub use server::{ApiServer, OpenError, Options};
+pub use store::{Revision, Store};

@@ -48,6 +48,11 @@ pub struct Grant {
 pub trait Logs: Send + Sync {
     /// The lines of a container of a pod (its whole object) so far, each with its time, the oldest first.
     fn lines(&self, pod: &Json, container: &str, now: Timestamp) -> Vec<(Timestamp, String)>;
+
+    /// The same of its run before this one; nothing if there was none.
+    fn previous(&self, _: &Json, _container: &str, _now: Timestamp) -> Vec<(Timestamp, String)> {
+        Vec::new()
+    }
 }
 
 /// What a container or a node uses.
