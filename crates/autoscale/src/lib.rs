@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod bits;
+pub mod ec2_types;
 pub mod instance_csv;
 pub mod instances;
 pub mod karpenter;

@@ -165,6 +165,13 @@ impl ResourceNames {
         u8::try_from(index).ok().map(Resource)
     }
 
+    /// How many names there are.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "four of them are always there")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// A resource's name.
     #[must_use]
     pub fn name(&self, resource: Resource) -> &str {

@@ -244,7 +244,18 @@ impl Files {
         // Dropping the file gives the lock back.
     }
 
+    /// Reads without the lock, so that looking waits for nobody. What seems to be damaged may be on its way: it is read again
+    /// when nobody writes.
     fn read(&self) -> Result<Contents, StoreError> {
+        match self.read_once() {
+            Err(StoreError::Damaged { .. }) => self.locked(Self::read_once),
+            contents => contents,
+        }
+    }
+
+    fn read_once(&self) -> Result<Contents, StoreError> {
+        // Before the journal, which is written first: what the head says is in it by then.
+        let head = self.head()?;
         let snapshot = match self.snapshot_serials()?.last() {
             Some(serial) => Some(self.snapshot(*serial)?),
             None => None,
@@ -256,11 +267,16 @@ impl Files {
         // Left over when a crash came between a snapshot and the moving away of what it holds.
         records.retain(|record| record.serial > start);
         let contents = Contents { snapshot, records };
-        self.check_sequence(&contents, start)?;
+        self.check_sequence(&contents, start, head)?;
         Ok(contents)
     }
 
-    fn check_sequence(&self, contents: &Contents, start: Serial) -> Result<(), StoreError> {
+    fn check_sequence(
+        &self,
+        contents: &Contents,
+        start: Serial,
+        head: Serial,
+    ) -> Result<(), StoreError> {
         let mut last = start;
         for record in &contents.records {
             if record.serial != last.next() {
@@ -271,7 +287,6 @@ impl Files {
             }
             last = record.serial;
         }
-        let head = self.head()?;
         if last < head {
             return Err(self.damaged(
                 "journal.jsonl",
@@ -388,7 +403,7 @@ impl Files {
         if head.next() == next && length > 0 && self.last_line_is(file, path, length, head)? {
             return Ok(length);
         }
-        let contents = self.read()?;
+        let contents = self.read_once()?;
         if contents.head().next() != next {
             return Err(StoreError::Fenced {
                 reason: format!(
@@ -729,6 +744,39 @@ mod tests {
             .iter()
             .map(|record| record.serial.0)
             .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_read_while_it_is_written_is_not_damaged() {
+        let (_folder, store) = store();
+        let store = Arc::new(store);
+        let lease = store.acquire(&owner("a"), HOUR).await.unwrap();
+        let writer = {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for serial in 1..=400 {
+                    let records = [record(&lease, serial)];
+                    store.append(&lease, &records).await.unwrap();
+                    if serial % 20 == 0 {
+                        let snapshot = Snapshot {
+                            serial: Serial(serial),
+                            at: Timestamp::now(),
+                            reason: "deploy".into(),
+                            body: json!(serial),
+                        };
+                        store.keep_snapshot(&lease, &snapshot).await.unwrap();
+                    }
+                }
+            })
+        };
+        let mut last = Serial(0);
+        while !writer.is_finished() {
+            let head = store.read().await.unwrap().head();
+            assert!(head >= last, "{head} after {last}");
+            last = head;
+        }
+        writer.await.unwrap();
+        assert_eq!(store.read().await.unwrap().head(), Serial(400));
     }
 
     #[tokio::test]

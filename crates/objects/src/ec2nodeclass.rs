@@ -408,3 +408,11 @@ pub struct CapacityReservation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
+
+crate::karpenter::cluster_scoped!(
+    Ec2NodeClass,
+    "karpenter.k8s.aws",
+    "v1",
+    "EC2NodeClass",
+    "ec2nodeclasses"
+);

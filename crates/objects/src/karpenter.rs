@@ -217,6 +217,9 @@ pub struct NodePoolStatus {
     /// How many nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<i64>,
+    /// The generation of its node class for which `NodeRegistrationHealthy` holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_class_observed_generation: Option<i64>,
     /// Its conditions; `Ready` tells whether it is used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<LooseCondition>,
@@ -349,3 +352,32 @@ impl From<Condition> for LooseCondition {
 pub fn condition<'a>(conditions: &'a [LooseCondition], type_: &str) -> Option<&'a LooseCondition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
+
+macro_rules! cluster_scoped {
+    ($kind:ty, $group:literal, $version:literal, $name:literal, $plural:literal) => {
+        impl k8s_openapi::Resource for $kind {
+            const API_VERSION: &'static str = concat!($group, "/", $version);
+            const GROUP: &'static str = $group;
+            const KIND: &'static str = $name;
+            const VERSION: &'static str = $version;
+            const URL_PATH_SEGMENT: &'static str = $plural;
+            type Scope = k8s_openapi::ClusterResourceScope;
+        }
+
+        impl k8s_openapi::Metadata for $kind {
+            type Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+            fn metadata(&self) -> &Self::Ty {
+                &self.metadata
+            }
+
+            fn metadata_mut(&mut self) -> &mut Self::Ty {
+                &mut self.metadata
+            }
+        }
+    };
+}
+pub(crate) use cluster_scoped;
+
+cluster_scoped!(NodePool, "karpenter.sh", "v1", "NodePool", "nodepools");
+cluster_scoped!(NodeClaim, "karpenter.sh", "v1", "NodeClaim", "nodeclaims");

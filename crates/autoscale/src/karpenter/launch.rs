@@ -8,8 +8,9 @@ use crate::instances::{CapacityType, MicroUsd, TypeSet};
 use crate::karpenter::provisioning::{
     MinValuesPolicy, NewClaim, Outcome, PodError, TemplateError, Unschedulable,
 };
-use crate::names::{Key, Value};
+use crate::names::{Key, Names, Value};
 use crate::requirement::{Requirement, Requirements};
+use crate::resources::Resources;
 use crate::world::World;
 
 /// How many types one call of AWS's fleet API is given (`instance.go` `maxInstanceTypes`).
@@ -111,15 +112,28 @@ pub fn launch_list(world: &World, claim: &NewClaim) -> (Vec<usize>, Requirements
 /// Nothing that is asked for is there.
 pub fn launch(world: &World, claim: &NewClaim) -> Result<Launch, LaunchError> {
     let types = &world.type_sets[claim.type_set.0 as usize];
-    let names = &world.names;
-    let (mut order, requirements) = launch_list(world, claim);
+    let (order, requirements) = launch_list(world, claim);
+    let all = offerings(types, order, &requirements, &claim.requests, &world.names)?;
+    all.into_iter()
+        .next()
+        .ok_or(LaunchError::InsufficientCapacity)
+}
+
+/// What EC2's fleet API is asked for, the cheapest first; all of it is of one capacity type. `order` are the types that may be
+/// launched, as places in the set, the cheapest first.
+///
+/// # Errors
+///
+/// Nothing that is asked for is there.
+pub fn offerings(
+    types: &TypeSet,
+    mut order: Vec<usize>,
+    requirements: &Requirements,
+    requests: &Resources,
+    names: &Names,
+) -> Result<Vec<Launch>, LaunchError> {
     order.retain(|index| {
-        crate::instances::launchable_at_all(
-            types.get(*index),
-            &requirements,
-            &claim.requests,
-            names,
-        )
+        crate::instances::launchable_at_all(types.get(*index), requirements, requests, names)
     });
     if order.is_empty() {
         return Err(LaunchError::InsufficientCapacity);
@@ -130,13 +144,13 @@ pub fn launch(world: &World, claim: &NewClaim) -> Result<Launch, LaunchError> {
         order.retain(|index| !types.get(*index).exotic);
     }
     let dearest_spot = (!flexible)
-        .then(|| spot_ceiling(types, &order, &requirements, world))
+        .then(|| spot_ceiling(types, &order, requirements, names))
         .flatten();
     let offerings = |index: &usize| {
         let kind = *index;
         types
             .get(kind)
-            .launchable(&requirements, names)
+            .launchable(requirements, names)
             .filter(move |offering| {
                 offering.capacity_type != CapacityType::Spot
                     || dearest_spot.is_none_or(|most| offering.price <= most)
@@ -148,7 +162,7 @@ pub fn launch(world: &World, claim: &NewClaim) -> Result<Launch, LaunchError> {
     if order.len() > AWS_TYPES {
         order.truncate(AWS_TYPES);
         if types
-            .satisfies_min_values(order.iter().copied(), &requirements)
+            .satisfies_min_values(order.iter().copied(), requirements)
             .is_err()
         {
             return Err(LaunchError::MinValues);
@@ -156,23 +170,28 @@ pub fn launch(world: &World, claim: &NewClaim) -> Result<Launch, LaunchError> {
     }
     let all: Vec<_> = order.iter().flat_map(offerings).collect();
     // Reserved before spot before on-demand (instance.go `getCapacityType`).
-    let (offering, kind) = CapacityType::PREFERRED
+    let wanted = CapacityType::PREFERRED
         .into_iter()
-        .find_map(|wanted| {
+        .find(|wanted| {
             all.iter()
-                .filter(|(offering, _)| offering.capacity_type == wanted)
-                .min_by_key(|(offering, kind)| {
-                    (offering.price, *kind, names.value_text(offering.zone))
-                })
+                .any(|(offering, _)| offering.capacity_type == *wanted)
         })
         .ok_or(LaunchError::InsufficientCapacity)?;
-    Ok(Launch {
-        kind: *kind,
-        instance_type: types.get(*kind).name,
-        zone: offering.zone,
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-    })
+    let mut all: Vec<_> = all
+        .into_iter()
+        .filter(|(offering, _)| offering.capacity_type == wanted)
+        .collect();
+    all.sort_by_key(|(offering, kind)| (offering.price, *kind, names.value_text(offering.zone)));
+    Ok(all
+        .into_iter()
+        .map(|(offering, kind)| Launch {
+            kind,
+            instance_type: types.get(kind).name,
+            zone: offering.zone,
+            capacity_type: offering.capacity_type,
+            price: offering.price,
+        })
+        .collect())
 }
 
 /// Spot that costs more than the cheapest on-demand offering is left out where both may be had (filter.go `spotOfferingFilter`).
@@ -180,18 +199,17 @@ fn spot_ceiling(
     types: &TypeSet,
     order: &[usize],
     requirements: &Requirements,
-    world: &World,
+    names: &Names,
 ) -> Option<MicroUsd> {
     let bought = requirements.get(Key::CAPACITY_TYPE);
-    let may =
-        |kind: CapacityType| bought.is_none_or(|bought| bought.has(&world.names, kind.value()));
+    let may = |kind: CapacityType| bought.is_none_or(|bought| bought.has(names, kind.value()));
     if !may(CapacityType::Spot) || !may(CapacityType::OnDemand) {
         return None;
     }
     let all = || {
         order
             .iter()
-            .flat_map(|index| types.get(*index).launchable(requirements, &world.names))
+            .flat_map(|index| types.get(*index).launchable(requirements, names))
     };
     all()
         .any(|offering| offering.capacity_type == CapacityType::Spot)

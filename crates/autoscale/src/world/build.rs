@@ -108,7 +108,7 @@ pub struct Builder {
     /// Pods that name a node, until all nodes are known.
     placed: Vec<(PodId, Value)>,
     by_name: FxHashMap<(Value, Box<str>), PodId>,
-    priority_of: Vec<(PodId, String)>,
+    pub(super) priority_of: Vec<(PodId, String)>,
 }
 
 impl Builder {
@@ -190,6 +190,21 @@ impl Builder {
             Object::StatefulSet(object) => self.stateful_set(&object),
             Object::Job(object) => self.job(&object),
         }
+    }
+
+    /// Takes a pod that somebody else keeps: a copy of thousands would cost more than reading them.
+    pub fn add_pod(&mut self, pod: &core::Pod) {
+        self.pod(pod);
+    }
+
+    /// Takes a daemon set that somebody else keeps.
+    pub fn add_daemon_set(&mut self, set: &apps::DaemonSet) {
+        self.daemon_set(set);
+    }
+
+    /// Takes a disruption budget that somebody else keeps.
+    pub fn add_disruption_budget(&mut self, budget: &PodDisruptionBudget) {
+        self.disruption_budget(budget);
     }
 
     /// The EC2 node classes so far, for whoever makes their instance types.
@@ -312,7 +327,7 @@ impl Builder {
     }
 
     /// A priority class may come after the pods that name it.
-    fn priorities_of_pods(&mut self) {
+    pub(super) fn priorities_of_pods(&mut self) {
         for (pod, class) in std::mem::take(&mut self.priority_of) {
             let found = if class.is_empty() {
                 Some((self.default_priority, true))
@@ -346,7 +361,7 @@ impl Builder {
         self.world.daemon_sets.push(DaemonSet { name, shape });
     }
 
-    fn disruption_budget(&mut self, budget: &PodDisruptionBudget) {
+    pub(super) fn disruption_budget(&mut self, budget: &PodDisruptionBudget) {
         let Some(spec) = &budget.spec else {
             return;
         };

@@ -4,6 +4,7 @@
 //! are bound and go, nodes come and go. Decisions only read it.
 
 mod build;
+mod live;
 mod pods;
 mod pools;
 mod volumes;
@@ -19,6 +20,7 @@ use objects::karpenter::ConsolidationPolicy;
 use rustc_hash::FxHashMap;
 
 pub use build::{Builder, Finding, FindingKind};
+pub use live::Live;
 pub use volumes::{Volume, VolumeFault};
 
 use crate::instances::{CapacityType, Limits, MicroUsd, TypeSet, TypeSetId};

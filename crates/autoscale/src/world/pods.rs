@@ -18,12 +18,26 @@ use crate::shape::{
     Spread, Taint, Terms, Toleration,
 };
 
+/// A pod as an object describes it.
+pub(super) struct Read {
+    /// The pod, without its node.
+    pub pod: Pod,
+    /// The name of its node.
+    pub node: Option<Value>,
+    /// The name of its priority class, where its priority is not known.
+    pub class: Option<String>,
+}
+
 impl Builder {
     pub(super) fn pod(&mut self, pod: &core::Pod) {
+        if let Some(read) = self.read_pod(pod) {
+            self.enter(read.pod, read.node, read.class);
+        }
+    }
+
+    pub(super) fn read_pod(&mut self, pod: &core::Pod) -> Option<Read> {
         let metadata = &pod.metadata;
-        let Some(spec) = &pod.spec else {
-            return;
-        };
+        let spec = pod.spec.as_ref()?;
         let object = format!("Pod {}/{}", namespace(metadata), name(metadata));
         let shape = self.shape(metadata, metadata, spec, &object);
         let status = pod.status.as_ref();
@@ -86,7 +100,11 @@ impl Builder {
             Some(_) => None,
             None => Some(spec.priority_class_name.clone().unwrap_or_default()),
         };
-        self.enter(entry, node, class);
+        Some(Read {
+            pod: entry,
+            node,
+            class,
+        })
     }
 
     /// The shape of the pods of a template.

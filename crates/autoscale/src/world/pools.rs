@@ -170,7 +170,7 @@ impl Builder {
         by_name
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         node_name: &str,
         node: Option<&core::Node>,

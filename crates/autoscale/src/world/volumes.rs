@@ -61,18 +61,7 @@ impl std::fmt::Display for VolumeFault {
 
 impl Builder {
     pub(super) fn finish_volumes(&mut self) {
-        let default_class = self
-            .storage_classes
-            .iter()
-            .find(|(_, class)| {
-                class
-                    .metadata
-                    .annotations
-                    .as_ref()
-                    .and_then(|all| all.get("storageclass.kubernetes.io/is-default-class"))
-                    .is_some_and(|text| text == "true")
-            })
-            .map(|(name, _)| name.clone());
+        let default_class = self.default_class();
         for ((namespace, name), claim) in std::mem::take(&mut self.volume_claims) {
             let volume = self.volume(&claim, default_class.as_deref());
             let key = self.world.names.value(&format!("{namespace}/{name}"));
@@ -92,7 +81,22 @@ impl Builder {
         }
     }
 
-    fn volume(
+    /// The class of claims that name none.
+    pub(super) fn default_class(&self) -> Option<String> {
+        self.storage_classes
+            .iter()
+            .find(|(_, class)| {
+                class
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get("storageclass.kubernetes.io/is-default-class"))
+                    .is_some_and(|text| text == "true")
+            })
+            .map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn volume(
         &mut self,
         claim: &core::PersistentVolumeClaim,
         default_class: Option<&str>,

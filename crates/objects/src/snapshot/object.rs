@@ -41,6 +41,32 @@ macro_rules! kinds {
                 }
             }
 
+            /// Its API version, as it is applied: all of these have one version.
+            #[must_use]
+            pub fn api_version(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => if $group.is_empty() { "v1" } else { concat!($group, "/v1") },)*
+                }
+            }
+
+            /// As a manifest: what is not set is not there.
+            ///
+            /// # Errors
+            ///
+            /// None that is known: it is for values that JSON can't hold.
+            pub fn manifest(&self) -> Result<serde_json::Value, serde_json::Error> {
+                let mut manifest = match self {
+                    $(Self::$variant(object) => serde_json::to_value(object)?,)*
+                };
+                if let Some(fields) = manifest.as_object_mut() {
+                    fields.insert("apiVersion".to_owned(), self.api_version().into());
+                    fields.insert("kind".to_owned(), self.kind().into());
+                    fields.remove("status");
+                }
+                without_nothing(&mut manifest);
+                Ok(manifest)
+            }
+
             /// `None` when the kind is not read.
             pub(super) fn from_node(
                 api_version: &str,
@@ -57,6 +83,20 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+/// Removes nulls and empty objects: to an API server they say nothing.
+fn without_nothing(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.values_mut().for_each(without_nothing);
+            fields.retain(|_, value| {
+                !value.is_null() && value.as_object().is_none_or(|inner| !inner.is_empty())
+            });
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(without_nothing),
+        _ => {}
+    }
 }
 
 kinds! {

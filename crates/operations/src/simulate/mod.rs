@@ -2,7 +2,6 @@
 
 #[cfg(test)]
 mod tests;
-mod types;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use autoscale::answer::{Answer, Finding, Level};
+use autoscale::ec2_types;
 use autoscale::instance_csv;
 use autoscale::simulation::{
     Delays, Interruption, Question, Removal, Switches, UnknownTarget, set_unreported_budgets,
@@ -168,7 +168,7 @@ impl Simulation<'_> {
         let offerings = catalogue
             .as_ref()
             .and_then(|known| known.offerings.as_ref());
-        let place = types::Place {
+        let place = ec2_types::Place {
             table,
             offerings,
             region: region.clone(),
@@ -186,7 +186,7 @@ impl Simulation<'_> {
             },
             None if class.kind == "EC2NodeClass" => {
                 from_catalogue = true;
-                Some(types::of_class(world, class.object, &place))
+                Some(ec2_types::of_class(world, class.object, &place))
             }
             None => None,
         });

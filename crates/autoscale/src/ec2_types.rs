@@ -1,12 +1,7 @@
-//! Instance types for the simulator: those of the catalogue, sized as a node class sets them up.
+//! EC2's instance types as decisions see them: those of the catalogue, sized as a node class sets them up.
 
 use std::collections::BTreeMap;
 
-use autoscale::instances::{CapacityType, InstanceType, MicroUsd, Offering};
-use autoscale::names::Key;
-use autoscale::requirement::{Requirement, Requirements};
-use autoscale::resources::{Resource, Resources};
-use autoscale::world::World;
 use catalog::ids::Region;
 use catalog::instance_types::{
     self as facts, AmiFamily, EvictionHard, NodeSettings, Offerings, PodLimits, Reservation,
@@ -15,21 +10,31 @@ use catalog::instance_types::{
 use objects::Quantity;
 use objects::ec2nodeclass::{Ec2NodeClass, Kubelet};
 
+use crate::instances::{CapacityType, InstanceType, MicroUsd, Offering};
+use crate::names::Key;
+use crate::requirement::{Requirement, Requirements};
+use crate::resources::{Resource, Resources};
+use crate::world::World;
+
 /// What is known of a cluster that decides what its types are.
-pub(super) struct Place<'a> {
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The types and their prices.
     pub table: &'a Table,
     /// What was fetched of zones and prices; without it every type is in every zone.
     pub offerings: Option<&'a Offerings>,
+    /// Where the cluster is.
     pub region: Region,
     /// Zones in which nodes are, for classes that don't say theirs.
     pub zones: Vec<String>,
     /// The memory that nodes of a type report: Karpenter takes it in the place of its estimate.
     pub memory: BTreeMap<String, i64>,
+    /// Spot prices as a share of the on-demand price, where nobody knows them.
     pub spot_ratio: SpotRatio,
 }
 
-/// The instance types of a node class.
-pub(super) fn of_class(
+/// The instance types of a node class; the default settings where there is none.
+pub fn of_class(
     world: &mut World,
     class: Option<&Ec2NodeClass>,
     place: &Place<'_>,
