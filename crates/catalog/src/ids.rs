@@ -132,7 +132,8 @@ string_id!(
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.')))
 );
 string_id!(
-    /// AWS's own identifier of a resource, as Cloud Control takes it: a compound one is joined by `|`.
+    /// AWS's own identifier of a resource, as Cloud Control takes it: a compound one is joined by `|`. Of what lives in a
+    /// cluster, `cluster|namespace|name`.
     Identifier,
     "a resource identifier",
     "1 to 1,024 printable characters",
@@ -163,11 +164,12 @@ string_id!(
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'/' | b'='))
 );
 string_id!(
-    /// Cloud Control's token of an operation that it has accepted.
+    /// The provider's token of an operation that it has accepted: Cloud Control's own, or what an operation in a cluster can
+    /// be asked about by.
     RequestToken,
     "a request token",
-    "1 to 128 printable characters",
-    |text| printable(text, 128)
+    "1 to 1,024 printable characters",
+    |text| printable(text, 1024)
 );
 string_id!(
     /// One run of the engine (a deploy, a destroy), in the journal and in events.

@@ -8,10 +8,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod addons;
+pub mod charts;
 pub mod compare;
 pub mod data_services;
 pub mod durations;
 pub mod ids;
+pub mod in_cluster;
 pub mod instance_types;
 pub mod names;
 pub mod permissions;
@@ -34,5 +36,5 @@ pub use date::{Date, InvalidDate};
 pub use property_path::{InvalidPropertyPath, PropertyPath};
 pub use schema::{Handler, Operation, Provisioning, ReplacementOrder, ResourceSchema, SchemaError};
 pub use tagging::{RESERVED_PREFIX, TagShape, Tagging};
-pub use type_name::{InvalidTypeName, TypeName};
+pub use type_name::{HELM_RELEASE, InvalidTypeName, Realm, TypeName};
 pub use validate::Violation;

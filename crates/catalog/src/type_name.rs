@@ -1,4 +1,5 @@
-//! The name of a CloudFormation resource type, such as `AWS::EC2::VPC`.
+//! The name of a resource type: of CloudFormation's (`AWS::EC2::VPC`), of a Kubernetes API
+//! (`Kubernetes::apps/v1::Deployment`), or [`HELM_RELEASE`].
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -7,10 +8,33 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `Organization::Service::Resource`, each part of letters and digits, the first letter upper case or not: AWS has both.
+/// Of a Kubernetes type the middle part is the object's `apiVersion`, as it stands in the manifest.
 ///
 /// A name that the catalog knows is never allocated, so cloning one is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeName(Cow<'static, str>);
+
+/// The type of a Helm release.
+pub const HELM_RELEASE: TypeName = TypeName::new("Helm::Chart::Release");
+
+/// Where the resources of a type live, and so who makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Realm {
+    /// In an AWS account. What the catalog has schemas of.
+    Aws,
+    /// In a cluster: an object of its API.
+    Kubernetes,
+    /// In a cluster: a release of a chart.
+    Helm,
+}
+
+impl Realm {
+    /// Whether it is inside of a cluster, and ends with it.
+    #[must_use]
+    pub const fn is_in_cluster(self) -> bool {
+        matches!(self, Self::Kubernetes | Self::Helm)
+    }
+}
 
 impl TypeName {
     /// A name written in the source, usable in a `const`.
@@ -32,7 +56,27 @@ impl TypeName {
         &self.0
     }
 
-    /// `EC2` of `AWS::EC2::VPC`.
+    /// The type of the Kubernetes objects of an `apiVersion` and a `kind`.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn kubernetes(api_version: &str, kind: &str) -> Result<Self, InvalidTypeName> {
+        format!("{KUBERNETES}{api_version}::{kind}").parse()
+    }
+
+    /// Where its resources live.
+    #[must_use]
+    pub fn realm(&self) -> Realm {
+        if self.0.starts_with(KUBERNETES) {
+            Realm::Kubernetes
+        } else if *self == HELM_RELEASE {
+            Realm::Helm
+        } else {
+            Realm::Aws
+        }
+    }
+
+    /// `EC2` of `AWS::EC2::VPC`; the `apiVersion` of a Kubernetes type.
     #[must_use]
     pub fn service(&self) -> &str {
         self.0.split("::").nth(1).unwrap_or_default()
@@ -45,9 +89,14 @@ impl TypeName {
     }
 }
 
-/// Three non-empty parts of ASCII letters and digits, separated by `::`.
+/// What the name of a Kubernetes type begins with.
+const KUBERNETES: &str = "Kubernetes::";
+
+/// Three non-empty parts of ASCII letters and digits, separated by `::`. The `apiVersion` of a Kubernetes type has dots,
+/// hyphens and a slash besides.
 const fn is_valid(name: &str) -> bool {
     let bytes = name.as_bytes();
+    let kubernetes = begins_with(bytes, KUBERNETES.as_bytes());
     let (mut at, mut parts, mut length) = (0, 1, 0);
     while at < bytes.len() {
         if bytes[at] == b':' {
@@ -57,7 +106,9 @@ const fn is_valid(name: &str) -> bool {
             parts += 1;
             length = 0;
             at += 2;
-        } else if bytes[at].is_ascii_alphanumeric() {
+        } else if bytes[at].is_ascii_alphanumeric()
+            || (kubernetes && parts == 2 && matches!(bytes[at], b'.' | b'-' | b'/'))
+        {
             length += 1;
             at += 1;
         } else {
@@ -65,6 +116,17 @@ const fn is_valid(name: &str) -> bool {
         }
     }
     parts == 3 && length > 0
+}
+
+const fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
+    let mut at = 0;
+    while at < start.len() {
+        if at >= bytes.len() || bytes[at] != start[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 /// The text is no resource type name.
@@ -153,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn a_type_name_says_where_its_resources_live() {
+        let realm = |text: &str| text.parse::<TypeName>().unwrap().realm();
+        assert_eq!(realm("AWS::EKS::Cluster"), Realm::Aws);
+        assert_eq!(realm("Kubernetes::apps/v1::Deployment"), Realm::Kubernetes);
+        assert_eq!(realm("Helm::Chart::Release"), Realm::Helm);
+        let node_pool = TypeName::kubernetes("karpenter.sh/v1", "NodePool").unwrap();
+        assert_eq!(
+            (node_pool.service(), node_pool.resource()),
+            ("karpenter.sh/v1", "NodePool")
+        );
+        assert!(TypeName::kubernetes("v1", "Pod/x").is_err());
+    }
+
+    #[test]
     fn only_three_non_empty_parts_are_a_name() {
         for good in [
             "AWS::EC2::VPC",
@@ -174,6 +250,7 @@ mod tests {
             "AWS::::VPC",
             "AWS:EC2:VPC",
             "AWS::EC2::V PC",
+            "AWS::EC2/v1::VPC",
             "AWS::EC2::",
             "AWS::EC2::VPC:",
         ] {

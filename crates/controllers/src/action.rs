@@ -41,7 +41,8 @@ pub enum Action {
     Update(Json),
     /// The same of its status alone.
     UpdateStatus(Json),
-    /// A merge patch (RFC 7386), unconditional unless it names a `resourceVersion`; of the status when `subresource` says so.
+    /// A merge patch (RFC 7386), unconditional unless it names a `resourceVersion` or a `uid`; of the status when `subresource` says
+    /// so, and of a namespace's `spec.finalizers` when it says `finalize`.
     Patch {
         of: Reference,
         subresource: Option<&'static str>,
@@ -66,6 +67,8 @@ pub enum Action {
         reason: String,
         message: String,
     },
+    /// One after another, up to the first that does nothing: an Event that tells of a Create comes only if it created.
+    InTurn(Vec<Action>),
     /// Something of the embedded AWS.
     Cloud(CloudAction),
 }

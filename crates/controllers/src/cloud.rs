@@ -146,6 +146,11 @@ pub enum CloudAction {
         encrypted: bool,
         tags: BTreeMap<String, String>,
     },
+    /// Makes a volume larger.
+    ModifyVolume {
+        volume: String,
+        gib: i64,
+    },
     DeleteVolume {
         volume: String,
     },

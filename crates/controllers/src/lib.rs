@@ -13,14 +13,33 @@
 
 mod action;
 pub mod cloud;
+pub mod cluster;
+mod document;
+mod draw;
+pub mod endpoint_slice;
+pub mod garbage_collector;
+pub mod horizontal_pod_autoscaler;
+pub mod kubelet;
+pub mod metrics;
+pub mod namespace;
+pub mod node_lifecycle;
 mod pace;
+pub mod scheduler;
+mod selector;
+pub mod service;
+pub mod service_account;
 mod shelf;
+#[cfg(test)]
+#[allow(dead_code, reason = "each part's tests use what they need of it")]
+mod testing;
 mod view;
+pub mod volumes;
+pub mod workloads;
 
 pub use action::{Action, EventKind, Outcome, Reference};
 pub use pace::Pace;
 pub use shelf::{Key, Shelf};
-pub use view::{Change, Kind, Metadata, Object, OwnerEdge, Unreadable, View};
+pub use view::{Change, Kind, Metadata, Object, OwnerEdge, Refusal, Unreadable, View};
 
 use jiff::Timestamp;
 

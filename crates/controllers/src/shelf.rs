@@ -44,6 +44,8 @@ pub struct Shelf<T> {
     objects: BTreeMap<Key, Arc<T>>,
     /// By the uid of the controller that owns them (`ownerReferences[].controller`).
     owned: BTreeMap<String, BTreeSet<Key>>,
+    /// Those that no controller owns.
+    orphans: BTreeSet<Key>,
 }
 
 impl<T> Default for Shelf<T> {
@@ -51,6 +53,7 @@ impl<T> Default for Shelf<T> {
         Self {
             objects: BTreeMap::new(),
             owned: BTreeMap::new(),
+            orphans: BTreeSet::new(),
         }
     }
 }
@@ -59,6 +62,11 @@ impl<T> Shelf<T> {
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Arc<T>> {
         self.objects.get(key)
+    }
+
+    #[must_use]
+    pub fn contains(&self, key: &Key) -> bool {
+        self.objects.contains_key(key)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<T>)> {
@@ -93,6 +101,16 @@ impl<T> Shelf<T> {
             .filter_map(|key| self.objects.get_key_value(key))
     }
 
+    /// Those of a namespace that no controller owns: what a controller may adopt.
+    pub fn orphans_in(&self, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<T>)> {
+        let first = Key::new(namespace, "");
+        let namespace = first.namespace.clone();
+        self.orphans
+            .range((Bound::Included(first), Bound::Unbounded))
+            .take_while(move |key| key.namespace == namespace)
+            .filter_map(|key| self.objects.get_key_value(key))
+    }
+
     /// Puts an object in, or takes it away; gives back the one that was there. `owner` gives the uid of an object's controller.
     pub(crate) fn set(
         &mut self,
@@ -108,6 +126,11 @@ impl<T> Shelf<T> {
             before.as_deref().and_then(&owner),
             object.as_deref().and_then(&owner),
         );
+        if object.is_some() && new.is_none() {
+            self.orphans.insert(key.clone());
+        } else {
+            self.orphans.remove(key);
+        }
         if old != new {
             if let Some(uid) = old
                 && let Some(keys) = self.owned.get_mut(&uid)

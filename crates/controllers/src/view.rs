@@ -1,9 +1,12 @@
 //! Everything that the controllers look at: the cluster's objects, typed, and what AWS has for it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
@@ -15,12 +18,14 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use objects::ec2nodeclass::Ec2NodeClass;
 use objects::karpenter::{NodeClaim, NodePool};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::cloud::Cloud;
+use crate::metrics::Metrics;
 use crate::shelf::{Key, Shelf};
 
 /// An object that can't be read as its type. It is left out of the view.
@@ -30,6 +35,17 @@ pub struct Unreadable {
     pub resource: String,
     pub key: Key,
     pub error: String,
+}
+
+/// Why an object was not created: not for its name being taken, which is no refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The Status' message.
+    pub message: String,
+    /// When it was last refused.
+    pub at: jiff::Timestamp,
+    /// How many rounds of creating in a row ended so; one reconciliation's creates are one round.
+    pub rounds: u32,
 }
 
 /// What every object has, whatever its kind: for the garbage collector and the namespace controller.
@@ -53,6 +69,7 @@ pub struct OwnerEdge {
     pub name: String,
     pub uid: String,
     pub block_owner_deletion: bool,
+    pub controller: bool,
 }
 
 /// An object that changed: what it was and what it is.
@@ -74,7 +91,67 @@ pub struct Change {
 struct Head {
     #[serde(default)]
     kind: String,
-    metadata: ObjectMeta,
+    metadata: HeadMetadata,
+}
+
+/// Of an object's metadata what [`Metadata`] has. Most of the rest is managedFields, which are longer than many an object.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadMetadata {
+    uid: Option<String>,
+    resource_version: Option<String>,
+    owner_references: Option<Vec<OwnerReference>>,
+    finalizers: Option<Vec<String>>,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// Gives back the room that a pod's lists have for growing: there are many pods, and lists that were read have room for four
+/// of what they mostly have one of.
+fn shrink(pod: &mut Pod) {
+    fn fit<T>(list: &mut Option<Vec<T>>) {
+        if let Some(list) = list {
+            list.shrink_to_fit();
+        }
+    }
+    fit(&mut pod.metadata.owner_references);
+    fit(&mut pod.metadata.finalizers);
+    if let Some(spec) = &mut pod.spec {
+        spec.containers.shrink_to_fit();
+        fit(&mut spec.init_containers);
+        let containers = spec.containers.iter_mut();
+        for container in containers.chain(spec.init_containers.iter_mut().flatten()) {
+            fit(&mut container.args);
+            fit(&mut container.command);
+            fit(&mut container.env);
+            fit(&mut container.env_from);
+            fit(&mut container.ports);
+            fit(&mut container.volume_mounts);
+        }
+        fit(&mut spec.image_pull_secrets);
+        fit(&mut spec.tolerations);
+        fit(&mut spec.topology_spread_constraints);
+        fit(&mut spec.volumes);
+        for volume in spec.volumes.iter_mut().flatten() {
+            if let Some(projected) = &mut volume.projected {
+                fit(&mut projected.sources);
+                for source in projected.sources.iter_mut().flatten() {
+                    if let Some(map) = &mut source.config_map {
+                        fit(&mut map.items);
+                    }
+                    if let Some(fields) = &mut source.downward_api {
+                        fit(&mut fields.items);
+                    }
+                }
+            }
+        }
+    }
+    if let Some(status) = &mut pod.status {
+        fit(&mut status.conditions);
+        fit(&mut status.container_statuses);
+        fit(&mut status.init_container_statuses);
+        fit(&mut status.host_ips);
+        fit(&mut status.pod_ips);
+    }
 }
 
 fn controller_of(metadata: &ObjectMeta) -> Option<String> {
@@ -106,7 +183,16 @@ macro_rules! kinds {
             /// The uids of the objects that name this uid as an owner.
             pub dependents: BTreeMap<String, BTreeSet<String>>,
             pub cloud: Cloud,
+            /// What the metrics APIs say.
+            pub metrics: Metrics,
+            /// What the API server last refused to create, by the uid of the controller (`ownerReferences[].controller`) that the
+            /// refused object names. An entry goes when an object of this owner is created, or when the owner goes.
+            pub refusals: BTreeMap<String, Refusal>,
             uids: BTreeMap<(String, String, Key), String>,
+            /// The uids of what is in a namespace.
+            namespaced: BTreeMap<Arc<str>, BTreeSet<String>>,
+            /// The pods of each node, by the name that they are bound to.
+            bound: BTreeMap<String, BTreeSet<Key>>,
         }
 
         impl View {
@@ -143,13 +229,24 @@ macro_rules! kinds {
                     $(($group, $resource) => {
                         let read = json.map(serde_json::from_slice::<$kind>).transpose();
                         let (object, failed) = match read {
-                            Ok(object) => (object.map(Arc::new), None),
+                            Ok(object) => {
+                                let kept = |mut object: $kind| {
+                                    // Nobody here asks who wrote what.
+                                    object.metadata.managed_fields = None;
+                                    if let Some(pod) = (&mut object as &mut dyn Any).downcast_mut() {
+                                        shrink(pod);
+                                    }
+                                    Arc::new(object)
+                                };
+                                (object.map(kept), None)
+                            }
                             Err(error) => (None, Some(unreadable(error))),
                         };
                         let before = self.$shelf.set(key, object.clone(), |object| controller_of(&object.metadata));
                         change.kind = Some(Kind::$kind);
                         change.before = before.map(Object::$kind);
                         change.after = object.map(Object::$kind);
+                        self.note_node(&change);
                         failed.map_or(Ok(change), Err)
                     })+
                     _ => Ok(change),
@@ -174,6 +271,7 @@ kinds! {
     ""/"limitranges": LimitRange as limit_ranges,
     "apps"/"deployments": Deployment as deployments,
     "apps"/"replicasets": ReplicaSet as replica_sets,
+    "apps"/"controllerrevisions": ControllerRevision as controller_revisions,
     "apps"/"statefulsets": StatefulSet as stateful_sets,
     "apps"/"daemonsets": DaemonSet as daemon_sets,
     "batch"/"jobs": Job as jobs,
@@ -207,7 +305,67 @@ impl View {
         }
     }
 
-    /// Keeps [`View::all`] and [`View::dependents`].
+    /// What every object has, of one that is found by its place.
+    #[must_use]
+    pub fn metadata(&self, group: &str, resource: &str, key: &Key) -> Option<&Arc<Metadata>> {
+        let place = (group.to_owned(), resource.to_owned(), key.clone());
+        let (_, metadata) = self.all.get(self.uids.get(&place)?)?;
+        Some(metadata)
+    }
+
+    /// Every object of every kind in a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &(Key, Arc<Metadata>)> {
+        self.namespaced
+            .get(namespace)
+            .into_iter()
+            .flatten()
+            .filter_map(|uid| self.all.get(uid))
+    }
+
+    /// The pods that are bound to a node of this name, whether or not it is there.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = (&Key, &Arc<Pod>)> {
+        self.bound
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| Some((key, self.pods.get(key)?)))
+    }
+
+    /// The names that pods are bound to.
+    pub fn bound_nodes(&self) -> impl Iterator<Item = &str> {
+        self.bound.keys().map(String::as_str)
+    }
+
+    /// Keeps [`View::pods_on`].
+    fn note_node(&mut self, change: &Change) {
+        let node = |object: &Option<Object>| match object {
+            Some(Object::Pod(pod)) => {
+                let name = pod.spec.as_ref()?.node_name.clone()?;
+                (!name.is_empty()).then_some(name)
+            }
+            _ => None,
+        };
+        let (before, after) = (node(&change.before), node(&change.after));
+        if before == after {
+            return;
+        }
+        if let Some(node) = before
+            && let Some(pods) = self.bound.get_mut(&node)
+        {
+            pods.remove(&change.key);
+            if pods.is_empty() {
+                self.bound.remove(&node);
+            }
+        }
+        if let Some(node) = after {
+            self.bound
+                .entry(node)
+                .or_default()
+                .insert(change.key.clone());
+        }
+    }
+
+    /// Keeps [`View::all`], [`View::dependents`] and [`View::in_namespace`].
     fn note(
         &mut self,
         group: &str,
@@ -222,6 +380,12 @@ impl View {
             .and_then(|uid| self.all.remove(&uid))
             .map(|(_, metadata)| metadata);
         if let Some(metadata) = &before {
+            if let Some(there) = self.namespaced.get_mut(&key.namespace) {
+                there.remove(&metadata.uid);
+                if there.is_empty() {
+                    self.namespaced.remove(&key.namespace);
+                }
+            }
             for owner in &metadata.owners {
                 if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
                     dependents.remove(&metadata.uid);
@@ -249,6 +413,7 @@ impl View {
                         name: owner.name,
                         uid: owner.uid,
                         block_owner_deletion: owner.block_owner_deletion.unwrap_or_default(),
+                        controller: owner.controller.unwrap_or_default(),
                     })
                     .collect(),
                 finalizers: metadata.finalizers.unwrap_or_default(),
@@ -259,6 +424,12 @@ impl View {
             for owner in &metadata.owners {
                 self.dependents
                     .entry(owner.uid.clone())
+                    .or_default()
+                    .insert(metadata.uid.clone());
+            }
+            if !key.namespace.is_empty() {
+                self.namespaced
+                    .entry(key.namespace.clone())
                     .or_default()
                     .insert(metadata.uid.clone());
             }
