@@ -19,6 +19,7 @@ mod draw;
 pub mod endpoint_slice;
 pub mod garbage_collector;
 pub mod horizontal_pod_autoscaler;
+pub mod karpenter;
 pub mod kubelet;
 pub mod metrics;
 pub mod namespace;
