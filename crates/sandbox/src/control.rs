@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::aws::account::Overview;
 use crate::aws::faults::Faults;
+use crate::aws::services::events::{self, InstanceEvent};
 use crate::aws::wire::{Reply, Request};
 use crate::clock::TimeScale;
 use crate::server::Shared;
@@ -34,6 +35,14 @@ pub struct Status {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TimeScaleChange {
     pub(crate) time_scale: TimeScale,
+}
+
+/// Something that is to happen to an instance.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Interruption {
+    /// Its id, or its node's name.
+    pub(crate) instance: String,
+    pub(crate) event: InstanceEvent,
 }
 
 /// Answers one control request.
@@ -73,6 +82,11 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
             .reset()
             .map(|()| json!({}))
             .map_err(|error| error.to_string()),
+        (&Method::POST, "interrupt") => read::<Interruption>(request).and_then(|wanted| {
+            events::happen(&shared.account, &wanted.instance, wanted.event)
+                .map(|happened| json!(happened))
+                .map_err(|error| error.message)
+        }),
         (&Method::POST, "shutdown") => {
             shared.shutdown.send_replace(true);
             Ok(json!({}))

@@ -10,9 +10,11 @@
 #![allow(clippy::result_large_err)]
 
 pub mod aws;
+mod charts;
 pub mod clock;
 mod control;
 mod error;
+mod kubernetes;
 pub mod process;
 mod server;
 mod settings;
@@ -21,6 +23,7 @@ mod store;
 pub use aws::account::{OpenOperation, Overview};
 pub use aws::credentials::Credentials;
 pub use aws::faults::{FaultRule, Faults, Stop};
+pub use aws::services::events::{InstanceEvent, Interrupted};
 pub use clock::TimeScale;
 pub use control::Status;
 pub use error::Error;

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 use crate::aws::credentials::{Credentials, write_private};
 use crate::aws::faults::Faults;
+use crate::aws::services::events::{InstanceEvent, Interrupted};
 use crate::clock::TimeScale;
-use crate::control::{PREFIX, Status, TimeScaleChange};
+use crate::control::{Interruption, PREFIX, Status, TimeScaleChange};
 use crate::server::{ServeOptions, ServerFile, is_locked, lock, make_private_dir};
 use crate::{Error, Settings};
 
@@ -439,9 +440,25 @@ pub fn set_time_scale(dir: &Path, time_scale: TimeScale) -> Result<(), Error> {
     .map(|_| ())
 }
 
+/// Lets something happen to an instance of the running server's world, named by its id or its node.
+///
+/// # Errors
+/// When no server runs, or when this can't happen to it: there is no such instance, it is no spot instance, it ends already.
+pub fn interrupt(dir: &Path, instance: &str, event: InstanceEvent) -> Result<Interrupted, Error> {
+    let wanted = Interruption {
+        instance: instance.to_owned(),
+        event,
+    };
+    let answer = control(dir, "POST", "interrupt", &json!(wanted))?;
+    serde_json::from_value(answer).map_err(|error| Error::Unreachable {
+        port: ServerFile::load(dir).map_or(0, |server| server.port),
+        reason: error.to_string(),
+    })
+}
+
 /// One control request to the running server.
 fn control(dir: &Path, method: &str, path: &str, body: &Value) -> Result<Value, Error> {
-    if !is_locked(dir)? {
+    if !dir.is_dir() || !is_locked(dir)? {
         return Err(Error::NotRunning(dir.to_owned()));
     }
     let server = ServerFile::load(dir).ok_or_else(|| Error::NotRunning(dir.to_owned()))?;

@@ -26,7 +26,9 @@ use crate::aws::router::{Routed, route};
 use crate::aws::wire::{Reply, Request};
 use crate::aws::world::World;
 use crate::clock::{SystemClock, TimeScale, WallClock};
-use crate::{Error, Settings, control};
+use crate::kubernetes::clusters;
+use crate::kubernetes::endpoints::Endpoints;
+use crate::{Error, Settings, charts, control};
 
 /// The port that is tried first.
 pub const DEFAULT_PORT: u16 = 4577;
@@ -194,7 +196,8 @@ async fn lock_patiently(dir: &Path) -> Result<File, Error> {
 
 /// What every request is answered from.
 pub(crate) struct Shared {
-    pub(crate) account: Account,
+    pub(crate) account: Arc<Account>,
+    pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) control_token: String,
     pub(crate) port: u16,
     pub(crate) shutdown: watch::Sender<bool>,
@@ -223,6 +226,7 @@ async fn open(
     {
         return Err(Error::file("cannot remove", &ServerFile::path(dir))(error));
     }
+    let endpoints = Arc::new(Endpoints::open(&dir.join("kubernetes"))?);
     let account_options = AccountOptions {
         account: options.account.clone(),
         region: options.region.clone(),
@@ -232,8 +236,9 @@ async fn open(
         faults,
         wall,
         on_stop,
+        endpoints: endpoints.clone(),
     };
-    let account = Account::open(dir, account_options)?;
+    let account = Arc::new(Account::open(dir, account_options)?);
     let control_token = hex::encode(random_bytes());
     write_private(&dir.join("control-token"), control_token.as_bytes())?;
     let listener = listen(options.port).await?;
@@ -250,6 +255,7 @@ async fn open(
     write_private(&ServerFile::path(dir), &json)?;
     let shared = Shared {
         account,
+        endpoints,
         control_token,
         port,
         shutdown: watch::Sender::new(false),
@@ -288,6 +294,11 @@ async fn run(opened: Opened) -> Result<(), Error> {
     } = opened;
     let port = shared.port;
     let ticking = tokio::spawn(tick(Arc::clone(&shared)));
+    let clusters = tokio::spawn(clusters::run(
+        Arc::clone(&shared.account),
+        Arc::clone(&shared.endpoints),
+        shared.shutdown.subscribe(),
+    ));
     let app = Router::new()
         .fallback(answer)
         .with_state(Arc::clone(&shared));
@@ -308,6 +319,8 @@ async fn run(opened: Opened) -> Result<(), Error> {
             tokio::time::sleep(GRACE).await;
         } => Ok(()),
     };
+    // Their stores are whole at any moment; in order is quicker for the next start.
+    let _ = tokio::time::timeout(GRACE, clusters).await;
     ticking.abort();
     shared.account.mark_time();
     served.map_err(|source| Error::Listen { port, source })
@@ -345,6 +358,18 @@ async fn answer(State(shared): State<Arc<Shared>>, request: http::Request<Body>)
     };
     if request.path.starts_with(control::PREFIX) {
         return respond(control::answer(&shared, &request), &request_id);
+    }
+    if charts::is_ours(&request.path) {
+        let reply = charts::answer(&request);
+        let digest = charts::digest(&reply.body);
+        let mut response = respond(reply, &request_id);
+        // Clients of registries ask for the head alone and want to know what the whole is.
+        if let Ok(digest) = HeaderValue::from_str(&digest) {
+            response
+                .headers_mut()
+                .insert("docker-content-digest", digest);
+        }
+        return response;
     }
     // No call waits for anything but the world's lock and one write to a file, so none has to leave this thread. One that panics
     // has changed nothing: changes are made by what is on disk already.

@@ -1,6 +1,6 @@
 //! What the rules of the embedded AWS are told about their surroundings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,12 @@ pub struct Settings {
     pub iam_propagation_seconds: f64,
     /// How long a new resource is not found by reads after its creation ended.
     pub read_after_create_seconds: f64,
+    /// From an instance's launch until it runs.
+    pub instance_start_seconds: f64,
+    /// From an instance's termination until it is gone.
+    pub instance_stop_seconds: f64,
+    /// Capacity pools that EC2 has no room in: `spot:m5.large:us-east-1a`, `on-demand:…`.
+    pub without_capacity: BTreeSet<String>,
     /// Whether the sandbox plays the DNS provider outside AWS where the user would enter a certificate's validation
     /// record; off, a certificate waits until the record is in a hosted zone of this world.
     pub external_dns: bool,
@@ -32,6 +38,9 @@ impl Default for Settings {
             quotas: BTreeMap::new(),
             iam_propagation_seconds: 8.0,
             read_after_create_seconds: 2.0,
+            instance_start_seconds: 20.0,
+            instance_stop_seconds: 30.0,
+            without_capacity: BTreeSet::new(),
             external_dns: true,
             dns_suffix: "amazonaws.com".to_owned(),
             requests_per_second: 30.0,
@@ -53,6 +62,8 @@ impl Settings {
         Self {
             iam_propagation_seconds: 0.0,
             read_after_create_seconds: 0.0,
+            instance_start_seconds: 0.0,
+            instance_stop_seconds: 0.0,
             requests_per_second: 0.0,
             ..self.clone()
         }

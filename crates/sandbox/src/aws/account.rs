@@ -7,10 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::credentials::Credentials;
 use super::faults::{CallFault, Faults, HandlerFault, Injector, Stop};
 use super::ids::Ids;
-use super::kinds::{Context, Effect, Wait};
+use super::kinds::{ClusterEndpoints, Context, Effect, Wait};
 use super::operation::{Fate, Operation, OperationKind, Status, Waiting};
 use super::state::{Mutation, State, Transaction};
 use super::throttle::Throttle;
@@ -36,6 +38,8 @@ pub(crate) struct AccountOptions {
     pub(crate) wall: Arc<dyn WallClock>,
     /// Ends the process, or what stands for it.
     pub(crate) on_stop: Box<dyn Fn() + Send + Sync>,
+    /// Where clusters' API servers are.
+    pub(crate) endpoints: Arc<dyn ClusterEndpoints>,
 }
 
 /// The embedded AWS's account in its region.
@@ -48,6 +52,9 @@ pub(crate) struct Account {
     injector: Mutex<Injector>,
     throttle: Mutex<Throttle>,
     on_stop: Box<dyn Fn() + Send + Sync>,
+    endpoints: Arc<dyn ClusterEndpoints>,
+    /// Counts the changes of the world, for those who follow it.
+    changed: watch::Sender<u64>,
 }
 
 struct Inner {
@@ -57,6 +64,8 @@ struct Inner {
     mark: std::fs::File,
     /// The settings as the time scale and the faults leave them.
     effective: Settings,
+    /// How many transactions there were since the start.
+    commits: u64,
 }
 
 /// One call's look at the account, and what it wants changed.
@@ -66,6 +75,7 @@ pub(crate) struct Session<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) caller_arn: &'a str,
     pub(crate) now: f64,
+    endpoints: &'a dyn ClusterEndpoints,
     mutations: Vec<Mutation>,
     ids: Ids,
 }
@@ -83,6 +93,7 @@ impl Session<'_> {
             epoch_seconds: self.clock.epoch_seconds(),
             caller_arn: self.caller_arn,
             settings: self.settings,
+            endpoints: self.endpoints,
         }
     }
 
@@ -99,6 +110,7 @@ impl Session<'_> {
             epoch_seconds: self.clock.epoch_seconds(),
             caller_arn: self.caller_arn,
             settings: self.settings,
+            endpoints: self.endpoints,
         };
         (cx, &mut self.ids)
     }
@@ -206,9 +218,12 @@ impl Account {
                 clock,
                 mark,
                 effective,
+                commits: 0,
             }),
             injector: Mutex::new(Injector::new(options.faults)),
             on_stop: options.on_stop,
+            endpoints: options.endpoints,
+            changed: watch::Sender::new(0),
         };
         lock(&account.inner).skip_waits();
         account.mark_time();
@@ -244,7 +259,36 @@ impl Account {
         decide: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
         let mut inner = lock(&self.inner);
-        let inner = &mut *inner;
+        let answer = self.decided(&mut inner, decide);
+        self.tell(&inner);
+        answer
+    }
+
+    /// Lets those who follow the world know if it has changed.
+    fn tell(&self, inner: &Inner) {
+        self.changed.send_if_modified(|seen| {
+            let changed = *seen != inner.commits;
+            *seen = inner.commits;
+            changed
+        });
+    }
+
+    /// Follows the world: a number that grows with its changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Modelled seconds since the world began, and how fast they pass.
+    pub(crate) fn time(&self) -> (f64, TimeScale) {
+        let inner = lock(&self.inner);
+        (inner.clock.now(), inner.clock.scale())
+    }
+
+    fn decided<T>(
+        &self,
+        inner: &mut Inner,
+        decide: impl FnOnce(&mut Session<'_>) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         let now = inner.clock.now();
         inner.settle(now).map_err(|error| storage_error(&error))?;
         let mut session = Session {
@@ -254,6 +298,7 @@ impl Account {
             settings: &inner.effective,
             caller_arn: &self.caller_arn,
             now,
+            endpoints: &*self.endpoints,
             mutations: Vec::new(),
         };
         let answer = decide(&mut session)?;
@@ -338,6 +383,8 @@ impl Account {
         inner.state = state;
         inner.clock.rewind();
         *lock(&self.throttle) = Throttle::new(&inner.effective, 0.0);
+        inner.commits += 1;
+        self.tell(&inner);
         drop(inner);
         self.mark_time();
         Ok(())
@@ -389,6 +436,7 @@ impl Inner {
     fn commit(&mut self, now: f64, mutations: Vec<Mutation>) -> Result<(), Error> {
         let transaction = Transaction { at: now, mutations };
         self.store.append(&transaction)?;
+        self.commits += 1;
         transaction
             .mutations
             .into_iter()

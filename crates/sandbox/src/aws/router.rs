@@ -7,7 +7,7 @@ use super::account::Account;
 use super::cloudcontrol;
 use super::faults::{CallFault, Stop};
 use super::services::{
-    acm, budgets, cloudformation, ec2, route53, secretsmanager, servicequotas, sts, tagging,
+    acm, budgets, cloudformation, ec2, route53, secretsmanager, servicequotas, sqs, sts, tagging,
 };
 use super::signature::{Authorization, Refusal, Scope};
 use super::wire::{Protocol, Reply, Request, ServiceError};
@@ -47,7 +47,7 @@ struct Service {
     operations: &'static [&'static str],
 }
 
-const SERVICES: [Service; 10] = [
+const SERVICES: [Service; 11] = [
     Service {
         signing_name: "cloudcontrolapi",
         protocol: Protocol::JSON_1_0,
@@ -125,6 +125,16 @@ const SERVICES: [Service; 10] = [
         },
         global: false,
         operations: tagging::OPERATIONS,
+    },
+    Service {
+        signing_name: "sqs",
+        protocol: Protocol::JSON_1_0,
+        calls: Calls::Target {
+            prefix: "AmazonSQS",
+            handle: sqs::handle,
+        },
+        global: false,
+        operations: sqs::OPERATIONS,
     },
     Service {
         signing_name: "servicequotas",

@@ -1,5 +1,5 @@
 //! AWS Signature Version 4, the server's side: whether a request was signed with the secret that belongs to the access key
-//! that it names. Signatures in the `Authorization` header only; the platform's clients send no others.
+//! that it names. In the `Authorization` header; in the query only where somebody passes a signed request on (an EKS token).
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
@@ -20,6 +20,25 @@ pub(crate) struct Scope {
     pub(crate) region: String,
     /// The service's signing name.
     pub(crate) service: String,
+}
+
+impl Scope {
+    /// `AKIA…/20261121/us-east-1/sts/aws4_request`
+    fn parse(credential: &str) -> Result<Self, Refusal> {
+        let [access_key_id, date, region, service, "aws4_request"] =
+            credential.split('/').collect::<Vec<_>>()[..]
+        else {
+            return Err(Refusal::Incomplete(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.".to_owned(),
+            ));
+        };
+        Ok(Self {
+            access_key_id: access_key_id.to_owned(),
+            date: date.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+        })
+    }
 }
 
 /// Why a request is not let in.
@@ -70,22 +89,23 @@ impl<'a> Authorization<'a> {
             part("SignedHeaders")?,
             part("Signature")?,
         );
-        let [access_key_id, date, region, service, "aws4_request"] =
-            credential.split('/').collect::<Vec<_>>()[..]
-        else {
-            return Err(Refusal::Incomplete(
-                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.".to_owned(),
-            ));
-        };
-        let scope = Scope {
-            access_key_id: access_key_id.to_owned(),
-            date: date.to_owned(),
-            region: region.to_owned(),
-            service: service.to_owned(),
-        };
+        let scope = Scope::parse(credential)?;
         Ok(Self {
             scope,
             signed_headers: signed_headers.split(';').collect(),
+            signature,
+        })
+    }
+
+    /// Of the parts that stand in the query of a presigned request.
+    pub(crate) fn of_parts(
+        credential: &str,
+        signed_headers: Vec<&'a str>,
+        signature: &'a str,
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            scope: Scope::parse(credential)?,
+            signed_headers,
             signature,
         })
     }

@@ -159,6 +159,12 @@ pub(super) fn update_template(
 }
 
 /// The template and version that a launch template specification means, if they are there.
+/// The data of the launch template that a node group names.
+pub(super) fn data_of_group<'a>(cx: &Context<'a>, group: &Value) -> Option<&'a Value> {
+    let (template, _) = referenced(cx, "Eks", group.get("LaunchTemplate")?).ok()?;
+    template.model.get("LaunchTemplateData")
+}
+
 pub(super) fn referenced<'a>(
     cx: &Context<'a>,
     service: &str,

@@ -98,11 +98,11 @@ pub(super) fn create(cx: &Context<'_>, desired: &Value, ids: &mut Ids) -> Result
     let suffix = regions::dns_suffix(region);
     put(&mut model, "Version", version);
     put(&mut model, "Arn", cx.arn("eks", &format!("cluster/{name}")));
-    put(
-        &mut model,
-        "Endpoint",
-        format!("https://{id}.gr7.{region}.eks.{suffix}"),
-    );
+    let endpoint = cx
+        .endpoints
+        .assign(&id)
+        .map_err(|reason| failure::internal("Eks", reason))?;
+    put(&mut model, "Endpoint", endpoint.url);
     put(
         &mut model,
         "OpenIdConnectIssuerUrl",
@@ -111,7 +111,7 @@ pub(super) fn create(cx: &Context<'_>, desired: &Value, ids: &mut Ids) -> Result
     put(
         &mut model,
         "CertificateAuthorityData",
-        certificate_authority(ids),
+        base64::engine::general_purpose::STANDARD.encode(endpoint.certificate_authority),
     );
     let key = encryption_key(&model);
     put(&mut model, "EncryptionConfigKeyArn", key);
@@ -391,21 +391,6 @@ fn check_access(model: &Value) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// A certificate authority as a cluster's read has it: base64 of a PEM. What is in it is nobody's certificate.
-fn certificate_authority(ids: &mut Ids) -> String {
-    const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let body = format!("MIIDBTCCAe2gAwIBAgII{}", ids.text(BASE64, 1052));
-    let lines: Vec<&str> = (0..body.len())
-        .step_by(64)
-        .map(|from| &body[from..(from + 64).min(body.len())])
-        .collect();
-    let pem = format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    );
-    base64::engine::general_purpose::STANDARD.encode(pem)
 }
 
 fn cluster_security_group(

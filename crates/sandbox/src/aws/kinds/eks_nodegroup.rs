@@ -65,8 +65,10 @@ pub(super) fn create(cx: &Context<'_>, desired: &Value, ids: &mut Ids) -> Result
         "Arn",
         cx.arn("eks", &format!("nodegroup/{id}/{}", ids.uuid())),
     );
-    put(&mut model, "Id", id);
+    put(&mut model, "Id", id.as_str());
+    let instances = super::ec2_instances::scaled(cx, &model, &id, false, ids);
     let mut outcome = created(cx, &NODEGROUP, model)?;
+    outcome.effects.extend(instances);
     // EKS lets the nodes in by itself.
     outcome
         .effects
@@ -424,7 +426,7 @@ pub(super) fn update(
     cx: &Context<'_>,
     entry: &Entry,
     proposed: &Value,
-    _: &mut Ids,
+    ids: &mut Ids,
 ) -> Result<Outcome, Failure> {
     let mut model = proposed.clone();
     let cluster = active(cx, text_or(&entry.model, "ClusterName", ""))?;
@@ -454,7 +456,14 @@ pub(super) fn update(
             ));
         }
     }
-    Ok(updated(cx, entry, model))
+    // Another version or another template is other machines. EKS changes them one after the other; here all at once.
+    let replace = ["Version", "ReleaseVersion", "LaunchTemplate"]
+        .iter()
+        .any(|path| !super::document::same(&entry.model, &model, path));
+    let instances = super::ec2_instances::scaled(cx, &model, &entry.identifier, replace, ids);
+    let mut outcome = updated(cx, entry, model);
+    outcome.effects.extend(instances);
+    Ok(outcome)
 }
 
 pub(super) fn delete(cx: &Context<'_>, entry: &Entry) -> Result<Outcome, Failure> {
@@ -475,6 +484,13 @@ pub(super) fn delete(cx: &Context<'_>, entry: &Entry) -> Result<Outcome, Failure
             identifier: access.identifier.clone(),
         });
     }
+    let instances = super::ec2_instances::of_group(cx, &entry.identifier);
+    outcome
+        .effects
+        .extend(instances.into_iter().map(|instance| Effect::Remove {
+            type_name: instance.type_name.clone(),
+            identifier: instance.identifier.clone(),
+        }));
     Ok(outcome)
 }
 

@@ -73,6 +73,16 @@ pub(super) fn limit(service: &str, message: impl AsRef<str>) -> Failure {
     )
 }
 
+/// The service's own trouble.
+pub(super) fn internal(service: &str, message: impl AsRef<str>) -> Failure {
+    said(
+        HandlerErrorCode::ServiceInternalError,
+        service,
+        500,
+        message.as_ref(),
+    )
+}
+
 /// The service refuses for a reason that its handler has no code for.
 pub(super) fn general(service: &str, message: impl AsRef<str>) -> Failure {
     said(

@@ -14,6 +14,7 @@ mod cidr;
 mod document;
 mod dynamodb;
 mod ec2_gateways;
+pub(crate) mod ec2_instances;
 mod ec2_network;
 mod ec2_routes;
 mod ec2_security;
@@ -55,7 +56,7 @@ use super::world::{Entry, World};
 use crate::Settings;
 
 pub(in crate::aws) use ec2_network::free_addresses;
-pub(in crate::aws) use reference::zone_id;
+pub(crate) use reference::zone_id;
 
 /// What a rule sees.
 pub struct Context<'a> {
@@ -69,6 +70,26 @@ pub struct Context<'a> {
     pub caller_arn: &'a str,
     /// Quotas, delays, names.
     pub settings: &'a Settings,
+    /// Where the clusters' API servers are.
+    pub endpoints: &'a dyn ClusterEndpoints,
+}
+
+/// Where an EKS cluster's API server is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterEndpoint {
+    /// `https://…`
+    pub url: String,
+    /// The certificate of the authority that its certificate is from, in PEM.
+    pub certificate_authority: String,
+}
+
+/// Gives new clusters their places.
+pub trait ClusterEndpoints: Send + Sync {
+    /// The place of the cluster with this id (32 hexadecimal digits): the same one however often it is asked for.
+    ///
+    /// # Errors
+    /// In words for the cluster's owner, when it can't have one.
+    fn assign(&self, id: &str) -> Result<ClusterEndpoint, String>;
 }
 
 /// What a handler does, and how long it takes.

@@ -119,7 +119,7 @@ pub(super) fn global_arn(world: &World, service: &str, resource: &str) -> String
 
 /// The ID of a zone, which is the same zone in every account, where names are shuffled. One fixed shuffle: the zones
 /// that EKS does not serve (`use1-az3`, `cac1-az3`, `usw1-az2`) are those that `catalog::regions` leaves out by default.
-pub(in crate::aws) fn zone_id(region: &str, zone: &str) -> Option<String> {
+pub(crate) fn zone_id(region: &str, zone: &str) -> Option<String> {
     let letter = zone.strip_prefix(region)?.bytes().next()?;
     let number = match (region, letter) {
         ("us-east-1", b'c') => 4,

@@ -11,9 +11,16 @@ use super::super::account::{Account, Session};
 use super::super::kinds;
 use super::super::wire::{Reply, Request, ServiceError, Xml};
 use super::super::world::{Entry, Phase};
+use super::ec2_instances;
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
-pub(crate) const OPERATIONS: &[&str] = &["DescribeAvailabilityZones", "DescribeSubnets"];
+pub(crate) const OPERATIONS: &[&str] = &[
+    "DescribeAvailabilityZones",
+    "DescribeInstances",
+    "DescribeSubnets",
+    "DescribeVolumes",
+    "TerminateInstances",
+];
 
 /// The version of the API in every request.
 const VERSION: &str = "2016-11-15";
@@ -26,6 +33,9 @@ pub(crate) fn handle(
     request: &Request,
     request_id: &str,
 ) -> Option<Result<Reply, ServiceError>> {
+    if ec2_instances::OPERATIONS.contains(&action) {
+        return ec2_instances::handle(account, action, request, request_id);
+    }
     let describe: fn(&Session<'_>, &BTreeMap<String, String>) -> Result<Described, ServiceError> =
         match action {
             "DescribeAvailabilityZones" => zones,

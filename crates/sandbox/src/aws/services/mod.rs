@@ -4,9 +4,12 @@ pub(crate) mod acm;
 pub(crate) mod budgets;
 pub(crate) mod cloudformation;
 pub(crate) mod ec2;
+pub(crate) mod ec2_instances;
+pub(crate) mod events;
 pub(crate) mod route53;
 pub(crate) mod secretsmanager;
 pub(crate) mod servicequotas;
+pub(crate) mod sqs;
 pub(crate) mod sts;
 pub(crate) mod tagging;
 #[cfg(test)]

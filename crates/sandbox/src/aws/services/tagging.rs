@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::super::account::{Account, Session};
+use super::super::kinds::ec2_instances::INSTANCE;
 use super::super::wire::{Input, ServiceError};
 use super::super::world::{Entry, Phase, World};
-use super::{page, required_text};
+use super::{ec2_instances, page, required_text};
 
 pub(crate) const OPERATIONS: &[&str] = &["GetResources", "GetTagKeys", "GetTagValues"];
 
@@ -20,7 +21,9 @@ const NOT_RETURNED: [&str; 1] = ["AWS::IAM::Role"];
 /// The ARN's part before the identifier, for the types that have no ARN among their properties: service, whether the ARN
 /// names the region and the account, and the resource's kind with its separator (Service Authorization Reference, "Resource
 /// types defined by …").
-const ARN_FORMS: [(&str, &str, bool, bool, &str); 17] = [
+const ARN_FORMS: [(&str, &str, bool, bool, &str); 19] = [
+    ("AWS::EC2::Instance", "ec2", true, true, "instance/"),
+    ("AWS::EC2::Volume", "ec2", true, true, "volume/"),
     ("AWS::EC2::VPC", "ec2", true, true, "vpc/"),
     ("AWS::EC2::Subnet", "ec2", true, true, "subnet/"),
     ("AWS::EC2::RouteTable", "ec2", true, true, "route-table/"),
@@ -166,9 +169,14 @@ fn tagged(
     let returned = there.filter(|entry| !NOT_RETURNED.contains(&entry.type_name.as_str()));
     returned
         .filter_map(|entry| {
-            let tags = catalog::schema(&entry.type_name)?
-                .tagging()
-                .read(&entry.model);
+            // What shuts down has nothing to be found for any more.
+            if entry.type_name == INSTANCE && entry.pending_deletion().is_some() {
+                return None;
+            }
+            let tags = match catalog::schema(&entry.type_name) {
+                Some(schema) => schema.tagging().read(&entry.model),
+                None => ec2_instances::tags(entry),
+            };
             if tags.is_empty() || !wanted(&tags) {
                 return None;
             }

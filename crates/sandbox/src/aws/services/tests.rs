@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::events::{self, InstanceEvent};
 use super::{acm, budgets, ec2, route53, secretsmanager, servicequotas, tagging};
 use crate::Settings;
 use crate::aws::account::{Account, AccountOptions};
@@ -34,6 +35,7 @@ fn world() -> World {
         ..Settings::default()
     };
     let options = AccountOptions {
+        endpoints: Arc::new(crate::kubernetes::endpoints::Unserved),
         account: "123456789012".to_owned(),
         region: "eu-central-1".to_owned(),
         settings,
@@ -748,4 +750,118 @@ fn ec2_tells_zones_and_what_is_free_in_subnets() {
     ] {
         assert_eq!(free(form), Err(code.to_owned()), "{form}");
     }
+}
+
+/// Instances of Karpenter's and of a node group's, and a queue that is told of spot interruptions alone.
+fn with_instances() -> World {
+    let world = world();
+    let instance = |host: &str, spot, origin: (&str, &str)| {
+        let mut model = json!({"PrivateDnsName": format!("{host}.eu-central-1.compute.internal"), "__Cluster": "shop", "__Spot": spot});
+        model[origin.0] = origin.1.into();
+        model
+    };
+    for (id, host, spot, origin) in [
+        ("i-0a", "ip-10-0-0-10", true, ("__NodeClaim", "general-1")),
+        (
+            "i-0b",
+            "ip-10-0-0-11",
+            false,
+            ("__NodeGroup", "shop/system"),
+        ),
+    ] {
+        world.put("AWS::EC2::Instance", id, instance(host, spot, origin));
+    }
+    let subnet = json!({"SubnetId": "subnet-1", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24", "AvailabilityZone": "eu-central-1a"});
+    world.put("AWS::EC2::Subnet", "subnet-1", subnet);
+    let group = json!({"ClusterName": "shop", "NodegroupName": "system", "Subnets": ["subnet-1"], "ScalingConfig": {"DesiredSize": 1}});
+    world.put("AWS::EKS::Nodegroup", "shop/system", group);
+    let queue = json!({"QueueUrl": "https://q", "QueueName": "shop", "Arn": "arn:aws:sqs:eu-central-1:123456789012:shop"});
+    world.put("AWS::SQS::Queue", "https://q", queue);
+    let policy = json!({"Queue": "https://q", "PolicyDocument": {"Statement": [
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Principal": {"Service": "events.amazonaws.com"}},
+    ]}});
+    world.put("AWS::SQS::QueueInlinePolicy", "https://q", policy);
+    let rule = json!({
+        "State": "ENABLED", "Targets": [{"Id": "q", "Arn": "arn:aws:sqs:eu-central-1:123456789012:shop"}],
+        "EventPattern": {"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]},
+    });
+    world.put("AWS::Events::Rule", "r", rule);
+    world
+}
+
+#[test]
+fn a_spot_instance_is_taken_back_after_its_notice() {
+    let world = with_instances();
+    for name in [
+        "i-0a",
+        "ip-10-0-0-10",
+        "node/ip-10-0-0-10.eu-central-1.compute.internal",
+    ] {
+        let happened =
+            events::happen(&world.account, name, InstanceEvent::SpotInterruption).unwrap();
+        assert_eq!(happened.instance, "i-0a");
+        assert_eq!(happened.node, "ip-10-0-0-10.eu-central-1.compute.internal");
+        assert!(
+            happened
+                .ends_in_seconds
+                .is_some_and(|left| (110.0..=120.0).contains(&left))
+        );
+        assert_eq!((happened.queues, happened.replacement), (1, None));
+    }
+    // A recommendation ends nothing, and no rule asks for it.
+    let only_said = events::happen(
+        &world.account,
+        "i-0a",
+        InstanceEvent::RebalanceRecommendation,
+    );
+    let only_said = only_said.unwrap();
+    assert_eq!((only_said.ends_in_seconds, only_said.queues), (None, 0));
+    world.clock.advance(Duration::from_secs(121));
+    let late = events::happen(&world.account, "i-0a", InstanceEvent::Terminated);
+    assert_eq!(
+        late.unwrap_err().message,
+        "ip-10-0-0-10.eu-central-1.compute.internal (i-0a) shuts down already"
+    );
+}
+
+#[test]
+fn a_node_group_keeps_its_size() {
+    let world = with_instances();
+    let refused = events::happen(&world.account, "i-0b", InstanceEvent::SpotInterruption);
+    let why = refused.unwrap_err().message;
+    assert!(why.contains("i-0b") && why.contains("on-demand"), "{why}");
+    let first = events::happen(&world.account, "i-0b", InstanceEvent::ScheduledChange).unwrap();
+    assert_eq!((first.ends_in_seconds, first.replacement), (None, None));
+    let ended = events::happen(&world.account, "i-0b", InstanceEvent::Stopping).unwrap();
+    assert_eq!(ended.ends_in_seconds, Some(0.0));
+    let replacement = ended.replacement.unwrap();
+    let running = world.account.session(|session| {
+        let all = session.world().of_type("AWS::EC2::Instance");
+        let kept = all.filter(|entry| {
+            entry.model["__NodeGroup"] == "shop/system" && entry.pending_deletion().is_none()
+        });
+        Ok(kept
+            .map(|entry| entry.identifier.clone())
+            .collect::<Vec<_>>())
+    });
+    assert_eq!(running.unwrap(), [replacement]);
+}
+
+#[test]
+fn an_instance_that_is_not_there_is_told_with_those_that_are() {
+    let near = |name: &str, world: &World| {
+        let refused = events::happen(&world.account, name, InstanceEvent::Terminated);
+        refused.unwrap_err().message
+    };
+    let some = with_instances();
+    assert_eq!(
+        near("ip-10-0-0-1O", &some),
+        "there is no instance or node ip-10-0-0-1O: did you mean ip-10-0-0-10.eu-central-1.compute.internal (i-0a)?"
+    );
+    let all = near("web", &some);
+    assert!(all.contains("i-0a") && all.contains("i-0b"), "{all}");
+    assert_eq!(
+        near("i-1", &world()),
+        "there is no instance or node i-1: there are no instances"
+    );
 }

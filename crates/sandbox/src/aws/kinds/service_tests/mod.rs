@@ -52,6 +52,7 @@ impl Place {
             epoch_seconds: 1_795_240_000.0,
             caller_arn: CALLER,
             settings: &self.settings,
+            endpoints: &crate::kubernetes::endpoints::Unserved,
         };
         rule(&context, &mut self.ids)
     }

@@ -53,6 +53,7 @@ impl Account {
             epoch_seconds: TODAY,
             caller_arn: "arn:aws:iam::123456789012:user/deployer",
             settings: &self.settings,
+            endpoints: &crate::kubernetes::endpoints::Unserved,
         };
         rule(&cx, &mut self.ids)
     }

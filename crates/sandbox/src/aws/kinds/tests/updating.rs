@@ -119,6 +119,7 @@ fn what_is_never_read_back_is_lost_unless_it_is_sent_again() {
         epoch_seconds: TODAY,
         caller_arn: "arn:aws:iam::123456789012:user/deployer",
         settings: &account.settings,
+        endpoints: &crate::kubernetes::endpoints::Unserved,
     };
     let refused = update(&cx, &entry, &visible(&entry), &mut account.ids);
     assert_refused(

@@ -1,0 +1,72 @@
+//! A cluster's time: the modelled clock, dated from the moment at which the world began.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::Error;
+use crate::aws::account::Account;
+use crate::aws::credentials::write_private;
+
+/// The time of all clusters of a world. At a time scale above 1 it runs ahead of the machine's clock.
+#[derive(Clone)]
+pub(crate) struct ClusterTime {
+    account: Arc<Account>,
+    /// When modelled second 0 was, or would have been.
+    origin: Timestamp,
+}
+
+impl ClusterTime {
+    /// Goes on from the date that the folder keeps, or dates the world so that it is now what it is.
+    pub(crate) fn open(folder: &Path, account: Arc<Account>) -> Result<Self, Error> {
+        let path = folder.join("origin");
+        let kept = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let origin = match kept {
+            Some(origin) => origin,
+            None => {
+                let (modelled, _) = account.time();
+                let now = Timestamp::from_nanosecond((account.epoch_seconds() * 1e9) as i128)
+                    .unwrap_or(Timestamp::UNIX_EPOCH);
+                let origin = now.saturating_sub(seconds(modelled)).unwrap_or(now);
+                write_private(&path, origin.to_string().as_bytes())?;
+                origin
+            }
+        };
+        Ok(Self { account, origin })
+    }
+
+    /// The date of a modelled second.
+    pub(crate) fn at(&self, modelled: f64) -> Timestamp {
+        self.origin
+            .saturating_add(seconds(modelled))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long it is on the wall until a date comes.
+    pub(crate) fn until(&self, date: Timestamp) -> std::time::Duration {
+        let (modelled, scale) = self.account.time();
+        let wait = date.duration_since(self.at(modelled)).as_secs_f64() / scale.factor();
+        std::time::Duration::try_from_secs_f64(wait.max(0.0)).unwrap_or_default()
+    }
+
+    pub(crate) fn pace(&self) -> controllers::Pace {
+        if self.account.time().1.is_max() {
+            controllers::Pace::Immediate
+        } else {
+            controllers::Pace::Modelled
+        }
+    }
+}
+
+fn seconds(modelled: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(modelled).unwrap_or_default()
+}
+
+impl apiserver::Clock for ClusterTime {
+    fn now(&self) -> Timestamp {
+        self.at(self.account.time().0)
+    }
+}
