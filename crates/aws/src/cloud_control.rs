@@ -142,7 +142,11 @@ impl CloudControl {
         }
     }
 
-    pub(crate) async fn poll(&self, operation: &RequestToken) -> Result<Progress, ProviderError> {
+    /// How an operation stands, and whether it is a deletion.
+    pub(crate) async fn poll(
+        &self,
+        operation: &RequestToken,
+    ) -> Result<(bool, Progress), ProviderError> {
         let output = self
             .client()
             .await?
@@ -152,7 +156,9 @@ impl CloudControl {
             .await
             .map_err(sdk_error)?;
         let hooks = output.hooks_progress_event.unwrap_or_default();
-        progress(output.progress_event, &hooks)
+        let event = output.progress_event;
+        let kind = event.as_ref().and_then(|event| event.operation.clone());
+        Ok((kind == Some(Operation::Delete), progress(event, &hooks)?))
     }
 
     pub(crate) async fn read(

@@ -20,6 +20,7 @@ pub(crate) enum Service {
     Route53,
     S3,
     SecretsManager,
+    Sts,
     Quotas,
 }
 
@@ -37,6 +38,7 @@ impl Service {
             Self::Route53 => "route53",
             Self::S3 => "s3",
             Self::SecretsManager => "secretsmanager",
+            Self::Sts => "sts",
             Self::Quotas => "servicequotas",
         }
     }
@@ -96,7 +98,7 @@ impl Service {
             Self::SecretsManager => "secretsmanager",
             Self::Quotas => "ServiceQuotasV20190624",
             // These do not speak JSON.
-            Self::CloudFormation | Self::Ec2 | Self::Route53 | Self::S3 => "",
+            Self::CloudFormation | Self::Ec2 | Self::Route53 | Self::S3 | Self::Sts => "",
         }
     }
 }

@@ -114,6 +114,20 @@ fn statements(request: &PolicyRequest<'_>) -> Vec<Statement> {
     if has("AWS::CertificateManager::Certificate") {
         direct.insert("acm:DescribeCertificate");
     }
+    // What a cluster leaves behind.
+    if has("AWS::EKS::Cluster") {
+        direct.extend([
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DescribeInstances",
+            "ec2:DescribeSecurityGroups",
+            "ec2:TerminateInstances",
+            "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:DeleteTargetGroup",
+            "elasticloadbalancing:DescribeLoadBalancers",
+            "elasticloadbalancing:DescribeTargetGroups",
+        ]);
+    }
     if has("AWS::Route53::RecordSet") {
         direct.extend([
             "route53:ChangeResourceRecordSets",

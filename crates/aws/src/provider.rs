@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use catalog::compare::differences;
 use catalog::ids::{AccountId, Address, ClientToken, Identifier, RequestToken};
 use catalog::{Provisioning, ResourceSchema, TypeName};
+use engine::Pace;
 use engine::provider::{
     ErrorClass, Owned, Payload, Progress, Provider, ProviderError, SecretText, Status,
 };
@@ -18,8 +19,9 @@ use crate::cloud_control::CloudControl;
 use crate::endpoint::Service;
 use crate::find::{self, Sought};
 use crate::identity::CallerIdentity;
+use crate::leavings::{Leavings, When};
 use crate::session::Session;
-use crate::{budgets, certificate, route53_records};
+use crate::{budgets, certificate, leavings, route53_records};
 
 /// Shorter texts are not taken out of messages: they would be all over them.
 const SHORTEST_SECRET: usize = 6;
@@ -33,6 +35,7 @@ pub struct AwsProvider {
     session: Session,
     cloud_control: CloudControl,
     account: OnceCell<AccountId>,
+    pace: Pace,
     notes: Mutex<HashMap<RequestToken, String>>,
     secrets: Mutex<Secrets>,
 }
@@ -60,9 +63,16 @@ impl AwsProvider {
             cloud_control: CloudControl::new(&session),
             session,
             account: OnceCell::new(),
+            pace: Pace::REAL,
             notes: Mutex::default(),
             secrets: Mutex::default(),
         }
+    }
+
+    /// The same, where time goes at another pace: what it gives up on after a while it gives up on sooner.
+    #[must_use]
+    pub fn at_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// The session that it calls by.
@@ -162,6 +172,52 @@ impl AwsProvider {
         }
     }
 
+    /// The progress of a deletion: of a cluster's, with what it leaves, or what holds it.
+    async fn with_leavings(
+        &self,
+        type_name: &TypeName,
+        identifier: &Identifier,
+        progress: Progress,
+    ) -> Result<Progress, ProviderError> {
+        let when = match &progress.status {
+            _ if *type_name != leavings::CLUSTER => return Ok(progress),
+            Status::Success => When::After,
+            status if leavings::is_held(status) => When::Before,
+            _ => return Ok(progress),
+        };
+        let leavings = Leavings::of(identifier, when);
+        let left = leavings
+            .remove(&self.session, &self.cloud_control, self.pace)
+            .await?;
+        Ok(match (when, &left.status) {
+            // Whatever holds it is nothing that a cluster leaves.
+            (When::Before, Status::Success) => progress,
+            _ => left,
+        })
+    }
+
+    async fn poll_leavings(&self, leavings: &Leavings) -> Result<Progress, ProviderError> {
+        let left = leavings
+            .remove(&self.session, &self.cloud_control, self.pace)
+            .await?;
+        match leavings.holds() {
+            Some(cluster) if left.status == Status::Success => {
+                let token = ClientToken::new(uuid::Uuid::new_v4().to_string());
+                let token = token.map_err(|error| ProviderError {
+                    class: ErrorClass::Terminal,
+                    code: "Internal".to_owned(),
+                    message: error.to_string(),
+                })?;
+                let again = self
+                    .cloud_control
+                    .delete(&leavings::CLUSTER, cluster, &token)
+                    .await?;
+                self.with_leavings(&leavings::CLUSTER, cluster, again).await
+            }
+            _ => Ok(left),
+        }
+    }
+
     async fn note(&self, operation: &RequestToken, certificate: &Identifier) -> Option<String> {
         let known = self
             .notes
@@ -233,9 +289,14 @@ impl Provider for AwsProvider {
     ) -> Result<Progress, ProviderError> {
         let result = match Self::manager(type_name)? {
             Manager::CloudControl(_) => {
-                self.cloud_control
+                let deleted = self
+                    .cloud_control
                     .delete(type_name, identifier, token)
-                    .await
+                    .await;
+                match deleted {
+                    Ok(progress) => self.with_leavings(type_name, identifier, progress).await,
+                    refused => refused,
+                }
             }
             Manager::Route53Records => route53_records::delete(&self.session, identifier).await,
             Manager::Budgets => {
@@ -250,8 +311,20 @@ impl Provider for AwsProvider {
         type_name: &TypeName,
         operation: &RequestToken,
     ) -> Result<Progress, ProviderError> {
+        if let Some(leavings) = Leavings::from_token(operation) {
+            return self.clean(self.poll_leavings(&leavings).await);
+        }
         let mut progress = match Self::manager(type_name)? {
-            Manager::CloudControl(_) => self.clean(self.cloud_control.poll(operation).await)?,
+            Manager::CloudControl(_) => {
+                let (deletion, progress) = self.cloud_control.poll(operation).await?;
+                let progress = self.clean(Ok(progress))?;
+                match progress.identifier.clone() {
+                    Some(cluster) if deletion => {
+                        self.with_leavings(type_name, &cluster, progress).await?
+                    }
+                    _ => progress,
+                }
+            }
             Manager::Route53Records => route53_records::poll(&self.session, operation).await?,
             // Every call of it is done when it returns, so there is no operation to ask about.
             Manager::Budgets => {

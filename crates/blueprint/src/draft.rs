@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::TypeName;
 use catalog::ids::{Address, EnvironmentName};
+use catalog::{InvalidTypeName, TypeName};
 use graph::{Graph, GraphBuilder, Lifecycle, Parameter, Resource, Scope, SecretReference, Value};
 use spec::Platform;
 use spec::model::Spec;
@@ -41,6 +41,32 @@ impl Draft {
             lifecycle: Lifecycle::Managed,
             tags: BTreeMap::new(),
             error,
+        }
+    }
+
+    /// What lives in a cluster.
+    pub(crate) fn within(
+        address: impl AsRef<str>,
+        resource: impl FnOnce(Address) -> Result<Resource, InvalidTypeName>,
+    ) -> Self {
+        let (address, error) = match Address::new(address.as_ref()) {
+            Ok(address) => (address, None),
+            Err(why) => (placeholder(), Some(Error::Address(why))),
+        };
+        let made = resource(address.clone());
+        let (type_name, properties, error) = match made {
+            Ok(made) => (made.type_name, made.properties, error),
+            Err(why) => {
+                let error = error.or(Some(Error::Type {
+                    address: address.clone(),
+                    why,
+                }));
+                (catalog::HELM_RELEASE, BTreeMap::new(), error)
+            }
+        };
+        Self {
+            error,
+            ..Self::new(address.as_str(), type_name, Value::Object(properties))
         }
     }
 
@@ -96,6 +122,11 @@ impl Made {
     /// A property of it, read-only ones included.
     pub(crate) fn get(&self, property: &str) -> Value {
         Value::attribute(&self.0, property)
+    }
+
+    /// Its identifier.
+    pub(crate) fn id(&self) -> Value {
+        Value::identifier(&self.0)
     }
 
     /// Its ARN, for the types that call it so.

@@ -149,8 +149,16 @@ impl Identity {
         }
     }
 
+    /// What a service account says of its role, when the role is not associated with it in EKS.
+    pub(crate) fn annotations(&self, role: &Made) -> Option<Value> {
+        match self {
+            Self::PodIdentity => None,
+            Self::Irsa { .. } => Some(value!({ "eks.amazonaws.com/role-arn": role.arn() })),
+        }
+    }
+
     /// Associates a role with a service account that is not an add-on's, after `after`. With IRSA there is nothing to do
-    /// in AWS: the service account names the role.
+    /// in AWS: the service account names the role ([`Self::annotations`]).
     pub(crate) fn associate(
         &self,
         drawing: &mut Drawing<'_>,
@@ -159,21 +167,24 @@ impl Identity {
         role: &Made,
         account_of: ServiceAccount,
         after: &[Made],
-    ) {
-        if let Self::PodIdentity = self {
-            drawing.add(
-                Draft::new(
-                    address,
-                    types::POD_IDENTITY_ASSOCIATION,
-                    value!({
-                        "ClusterName": cluster.get("Name"),
-                        "Namespace": account_of.namespace,
-                        "ServiceAccount": account_of.name,
-                        "RoleArn": role.arn(),
-                    }),
-                )
-                .after(after),
-            );
+    ) -> Option<Made> {
+        match self {
+            Self::Irsa { .. } => None,
+            Self::PodIdentity => Some(
+                drawing.add(
+                    Draft::new(
+                        address,
+                        types::POD_IDENTITY_ASSOCIATION,
+                        value!({
+                            "ClusterName": cluster.get("Name"),
+                            "Namespace": account_of.namespace,
+                            "ServiceAccount": account_of.name,
+                            "RoleArn": role.arn(),
+                        }),
+                    )
+                    .after(after),
+                ),
+            ),
         }
     }
 }

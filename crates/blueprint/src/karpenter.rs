@@ -40,13 +40,37 @@ const EVENTS: [(&str, &str, &str); 5] = [
     ("scheduled-change", "aws.health", "AWS Health Event"),
 ];
 
-pub(crate) fn draw(drawing: &mut Drawing<'_>, cluster: &Cluster, addons: &[Made]) {
+/// What the rest of Karpenter needs of its AWS side.
+pub(crate) struct Karpenter {
+    /// The controller's role.
+    pub(crate) role: Made,
+    /// By which the controller comes to it; none with IRSA.
+    pub(crate) association: Option<Made>,
+    /// The queue of interruptions.
+    pub(crate) queue: Option<Made>,
+    /// What brings events to the queue.
+    pub(crate) events: Vec<Made>,
+    /// What must be there before a node of its can be made, and join.
+    pub(crate) for_nodes: [Made; 2],
+}
+
+pub(crate) fn draw(
+    drawing: &mut Drawing<'_>,
+    cluster: &Cluster,
+    addons: &[Made],
+) -> Option<Karpenter> {
     let karpenter = &drawing.spec().karpenter;
     if !karpenter.enabled {
-        return;
+        return None;
     }
-    let node_role = draw_nodes(drawing, cluster);
-    let queue = karpenter.interruption_queue.then(|| draw_queue(drawing));
+    let (node_role, for_nodes) = draw_nodes(drawing, cluster);
+    let (queue, events) = match karpenter.interruption_queue {
+        true => {
+            let (queue, events) = draw_queue(drawing);
+            (Some(queue), events)
+        }
+        false => (None, Vec::new()),
+    };
     let mut statements = instance_statements(drawing);
     statements.extend(other_statements(drawing, &node_role, queue.as_ref()));
     let role = workload_role(
@@ -58,7 +82,7 @@ pub(crate) fn draw(drawing: &mut Drawing<'_>, cluster: &Cluster, addons: &[Made]
         ServiceAccount::KARPENTER,
         ("Policies", policy::inline("karpenter", statements)),
     );
-    cluster.identity.associate(
+    let association = cluster.identity.associate(
         drawing,
         "karpenter/pod-identity-association",
         &cluster.made,
@@ -66,9 +90,17 @@ pub(crate) fn draw(drawing: &mut Drawing<'_>, cluster: &Cluster, addons: &[Made]
         ServiceAccount::KARPENTER,
         addons,
     );
+    Some(Karpenter {
+        role,
+        association,
+        queue,
+        events,
+        for_nodes,
+    })
 }
 
-fn draw_nodes(drawing: &mut Drawing<'_>, cluster: &Cluster) -> Made {
+/// Returned are the role, and what a node needs beside it.
+fn draw_nodes(drawing: &mut Drawing<'_>, cluster: &Cluster) -> (Made, [Made; 2]) {
     let role = drawing.add(Draft::new(
         "karpenter/node-role",
         types::ROLE,
@@ -80,20 +112,21 @@ fn draw_nodes(drawing: &mut Drawing<'_>, cluster: &Cluster) -> Made {
         }),
     ));
     // The node group's role gets its entry from EKS; this one is ours to let in.
-    drawing.add(Draft::new(
+    let entry = drawing.add(Draft::new(
         "karpenter/node-access-entry",
         types::ACCESS_ENTRY,
         value!({ "ClusterName": cluster.made.get("Name"), "PrincipalArn": role.arn(), "Type": "EC2_LINUX" }),
     ));
-    drawing.add(Draft::new(
+    let profile = drawing.add(Draft::new(
         "karpenter/node-instance-profile",
         types::INSTANCE_PROFILE,
         value!({ "InstanceProfileName": drawing.name("karpenter-nodes"), "Roles": [role.get("RoleName")] }),
     ));
-    role
+    (role, [entry, profile])
 }
 
-fn draw_queue(drawing: &mut Drawing<'_>) -> Made {
+/// Returned are the queue, and what brings events to it.
+fn draw_queue(drawing: &mut Drawing<'_>) -> (Made, Vec<Made>) {
     let queue = drawing.add(Draft::new(
         "karpenter/queue",
         types::QUEUE,
@@ -114,11 +147,11 @@ fn draw_queue(drawing: &mut Drawing<'_>) -> Made {
             .on([queue.arn()])
             .when("Bool", "aws:SecureTransport", "false"),
     ];
-    drawing.add(Draft::new(
+    let mut events = vec![drawing.add(Draft::new(
         "karpenter/queue-policy",
         types::QUEUE_INLINE_POLICY,
         value!({ "Queue": queue.get("QueueUrl"), "PolicyDocument": policy::document(statements) }),
-    ));
+    ))];
     for (name, source, detail_type) in EVENTS {
         let pattern = match source {
             // Health tells of everything in the account; Karpenter heeds scheduled changes of EC2 only.
@@ -129,7 +162,7 @@ fn draw_queue(drawing: &mut Drawing<'_>) -> Made {
             }),
             _ => json!({ "source": [source], "detail-type": [detail_type] }),
         };
-        drawing.add(Draft::new(
+        events.push(drawing.add(Draft::new(
             format!("karpenter/rule/{name}"),
             types::RULE,
             value!({
@@ -140,9 +173,9 @@ fn draw_queue(drawing: &mut Drawing<'_>) -> Made {
                 "State": "ENABLED",
                 "Targets": [{ "Id": "karpenter", "Arn": queue.arn() }],
             }),
-        ));
+        )));
     }
-    queue
+    (queue, events)
 }
 
 /// EC2: only what carries this cluster's tags, and Karpenter's own. After Karpenter's CloudFormation template for v1, of

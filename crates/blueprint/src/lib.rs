@@ -1,4 +1,4 @@
-//! A validated spec becomes a graph of AWS resources. This is the only place where desired properties are written.
+//! A validated spec becomes a graph of AWS resources, and of what is put into their cluster. This is the only place where desired properties are written.
 //!
 //! One file a component. Each declares its resources by address and refers to those of others by what they are, so that
 //! the graph's edges are the references; where AWS demands an order that no property tells, the resource says `after`.
@@ -19,6 +19,7 @@ mod dns;
 mod draft;
 mod external_secrets;
 pub mod iam;
+mod inside;
 mod karpenter;
 pub mod kubernetes;
 mod lifecycle;
@@ -36,6 +37,7 @@ pub mod tags;
 mod types;
 mod waf;
 
+use catalog::InvalidTypeName;
 use catalog::ids::{Address, EnvironmentName, IdError};
 use catalog::names::NameError;
 use graph::{Graph, GraphError};
@@ -114,6 +116,27 @@ pub enum Error {
         /// The tag's key.
         key: String,
     },
+    /// A value of the spec is not what Kubernetes or Karpenter takes.
+    #[error(transparent)]
+    Kubernetes(kubernetes::Error),
+    /// An object of the cluster is none.
+    #[error("{kind} {name} can't be written as a manifest: {why}")]
+    Object {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The type of something in the cluster is none.
+    #[error("`{address}` has no type: {why}")]
+    Type {
+        /// The resource.
+        address: Address,
+        /// What is wrong with it.
+        why: InvalidTypeName,
+    },
     /// The resources make no graph.
     #[error(transparent)]
     Graph(GraphError),
@@ -143,7 +166,8 @@ fn draw_environment(drawing: &mut Drawing<'_>) {
     let nodes = system_nodes::draw(drawing, &network, &cluster, &before_nodes);
     let after_nodes = addons::draw_after_nodes(drawing, &cluster, &nodes);
     addons::check_versions(drawing);
-    karpenter::draw(drawing, &cluster, &after_nodes);
+    let karpenter = karpenter::draw(drawing, &cluster, &after_nodes);
+    inside::draw(drawing, &cluster, &nodes, &after_nodes, karpenter.as_ref());
     load_balancer_controller::draw(drawing, &network, &cluster, &after_nodes);
     external_secrets::draw(drawing, &cluster, &after_nodes);
     redis::draw(drawing, &network);

@@ -4,18 +4,22 @@
 //! real account unless `--target aws` is given or set.
 
 mod catalog;
+mod cluster;
 mod export;
 mod simulate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ::catalog::ids::{Address, EnvironmentName, PlatformName, Region, Serial};
 use clap::{ArgGroup, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::catalog::{CatalogCommand, CatalogRefreshArgs};
+pub use cluster::{KubeconfigArgs, TokenArgs};
 pub use export::{ExportArgs, ExportFormat, Exported};
+use simulate::span;
 pub use simulate::{FeatureGate, NodeName, ReplicasArg, SimulateArgs, SimulateOutput};
 
 /// Plan, prove and launch a production EKS platform from one spec.
@@ -128,6 +132,20 @@ pub enum Command {
         after_help = "Examples:\n  seaworthy destroy -e dev\n  seaworthy destroy -e prod --confirm shop-prod --yes"
     )]
     Destroy(DestroyArgs),
+    /// Print a kubeconfig for an environment's cluster, or merge it into yours
+    ///
+    /// No token is in it: kubectl and its kind call `seaworthy token` for one. The context is called `<platform>-<env>@<target>`.
+    #[command(
+        after_help = "Examples:\n  seaworthy kubeconfig -e dev --merge && kubectl get nodes\n  seaworthy kubeconfig -e prod --target aws > prod.kubeconfig"
+    )]
+    Kubeconfig(KubeconfigArgs),
+    /// Print a token for an environment's cluster, as kubectl asks for it
+    ///
+    /// It is made on this machine, from the credentials of the target, and good for 14 minutes. The AWS CLI is not needed.
+    #[command(
+        after_help = "Example:\n  curl -H \"Authorization: Bearer $(seaworthy token -e dev | jq -r .status.token)\" …"
+    )]
+    Token(TokenArgs),
     /// Make what environments share: image repositories, the state's bucket and lock
     Bootstrap(BootstrapArgs),
     /// Ask AWS whether a deploy can work: account, region, types, quotas
@@ -300,8 +318,8 @@ pub struct PlanArgs {
     /// Ask AWS what is really there, instead of believing the state
     #[arg(long)]
     pub refresh: bool,
-    /// Plan the deletion of everything
-    #[arg(long, conflicts_with = "refresh")]
+    /// Plan the deletion of everything; with --refresh the cluster is asked what others have made in it
+    #[arg(long)]
     pub destroy: bool,
     /// Write the plan to FILE, for `deploy --plan FILE`
     #[arg(long, value_name = "FILE")]
@@ -343,6 +361,9 @@ pub struct DeployArgs {
     /// Ask AWS what is really there, instead of believing the state
     #[arg(long)]
     pub refresh: bool,
+    /// Take back fields of Kubernetes objects that others have set since (kubectl, a controller)
+    #[arg(long)]
+    pub force_conflicts: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pace: PaceArgs,
@@ -388,6 +409,14 @@ pub struct DestroyArgs {
     /// The environment's name in AWS (`shop-prod`), to destroy a protected one
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
+    /// How long pods may hold the cluster's nodes by a disruption budget or `karpenter.sh/do-not-disrupt` (`90s`, `10m`);
+    /// then they are deleted. In the sandbox it is modelled time
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "10m")]
+    pub drain_timeout: Duration,
+    /// Do not ask the cluster: for one that nobody can get into any more. What is in it goes with it; nodes and load balancers
+    /// are deleted by their tags, and volumes of claims stay in the account
+    #[arg(long)]
+    pub without_cluster: bool,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
@@ -525,6 +554,15 @@ pub enum SandboxCommand {
     Reset(SandboxResetArgs),
     /// Make its calls fail as a file says, from now on
     Faults(SandboxFaultsArgs),
+    /// Let something happen to an instance: a spot interruption, a scheduled change, its end
+    ///
+    /// EC2 or AWS Health tell EventBridge of it, whose rules hand it to Karpenter's queue, if there is one; what Karpenter and the
+    /// cluster make of it shows in `kubectl get nodes,nodeclaims` and in the events. A spot instance is taken back two minutes of the
+    /// sandbox's time after the notice. A node group launches another instance in the place of one that ends.
+    #[command(
+        after_help = "Examples:\n  seaworthy sandbox interrupt ip-10-0-12-34.ec2.internal\n  seaworthy sandbox interrupt i-0123456789abcdef0 --event scheduled-change\n  seaworthy sandbox interrupt ip-10-0-12-34 --event terminated -o json"
+    )]
+    Interrupt(SandboxInterruptArgs),
     /// Print every resource of its world, as a read returns it
     #[command(hide = true)]
     World,
@@ -603,6 +641,38 @@ pub struct SandboxFaultsArgs {
     /// No faults any more
     #[arg(long, group = "what")]
     pub clear: bool,
+}
+
+/// `sandbox interrupt`.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct SandboxInterruptArgs {
+    /// The instance: its node's name, whole or up to the first dot, or its id
+    #[arg(value_name = "NODE|INSTANCE")]
+    pub instance: String,
+    /// What happens to it
+    #[arg(long, value_enum, value_name = "EVENT", default_value_t = InterruptEvent::Spot)]
+    pub event: InterruptEvent,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub output: OutputArg,
+}
+
+/// What can happen to an instance; the names are those of `simulate --interrupt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum InterruptEvent {
+    /// EC2 takes the spot instance back in two minutes
+    #[default]
+    #[value(alias = "spot-interruption")]
+    Spot,
+    /// EC2 says that it may soon take the instance back; Karpenter only notes it
+    #[value(alias = "rebalance-recommendation")]
+    Rebalance,
+    /// AWS Health announces that the machine is retired; it runs on until it is drained
+    ScheduledChange,
+    /// Somebody stops it
+    Stopping,
+    /// Somebody terminates it
+    Terminated,
 }
 
 /// `iam-policy`.
@@ -806,6 +876,8 @@ mod tests {
             "seaworthy sandbox faults",
             "seaworthy sandbox faults a.yaml --clear",
             "seaworthy sandbox start --time-scale 0",
+            "seaworthy sandbox interrupt",
+            "seaworthy sandbox interrupt i-1 --event spott",
             "seaworthy deploy -e dev --rate NaN",
             "seaworthy deploy -e dev --concurrency 0",
             "seaworthy deploy -e dev --plan p --refresh",
@@ -813,6 +885,8 @@ mod tests {
             "seaworthy deploy -e shared",
             "seaworthy init --preset ekb --name a1 --cluster-name b1",
             "seaworthy status -e dev -o dot",
+            "seaworthy kubeconfig -e dev --file x",
+            "seaworthy token -e shared",
         ] {
             assert_eq!(code(wrong), 1, "{wrong}");
         }
@@ -861,6 +935,34 @@ mod tests {
         };
         assert_eq!(start.time_scale, Some(f64::INFINITY));
         assert_eq!(start.port, Some(4566));
+    }
+
+    #[test]
+    fn an_interruption_is_of_spot_unless_told_otherwise() {
+        let event = |line: &str| {
+            let Command::Sandbox(SandboxCommand::Interrupt(args)) = parsed(line).command else {
+                panic!("an interruption")
+            };
+            args.event
+        };
+        assert_eq!(
+            event("seaworthy sandbox interrupt i-1"),
+            InterruptEvent::Spot
+        );
+        assert_eq!(
+            event("seaworthy sandbox interrupt ip-10-0-0-1 --event rebalance-recommendation"),
+            InterruptEvent::Rebalance
+        );
+        let wrong = parse_from([
+            "seaworthy",
+            "sandbox",
+            "interrupt",
+            "i-1",
+            "--event",
+            "terminate",
+        ]);
+        let said = wrong.unwrap_err().message.to_string();
+        assert!(said.contains("'terminated'"), "{said}");
     }
 
     #[test]

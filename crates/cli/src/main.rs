@@ -84,7 +84,7 @@ fn log(args: &Args) {
     };
     let mut filter = tracing_subscriber::EnvFilter::try_from_env("SEAWORTHY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    // Below `info` the SDK logs whole requests, with the secrets in them. Whatever is asked for, that is not.
+    // Below `info` the SDKs log whole requests, with the secrets in them. Whatever is asked for, that is not.
     for quiet in [
         "aws_smithy_runtime",
         "aws_smithy_runtime_api",
@@ -93,6 +93,7 @@ fn log(args: &Args) {
         "aws_sdk_sts",
         "aws_runtime",
         "aws_sigv4",
+        "tower_http",
         "hyper",
         "hyper_util",
         "h2",
@@ -100,6 +101,15 @@ fn log(args: &Args) {
         if let Ok(directive) = format!("{quiet}=info").parse() {
             filter = filter.add_directive(directive);
         }
+    }
+    // What comes of a connection that fails is said where it matters; the client would only say it twice.
+    let kube = if args.global.verbose == 0 {
+        "off"
+    } else {
+        "info"
+    };
+    if let Ok(directive) = format!("kube_client={kube}").parse() {
+        filter = filter.add_directive(directive);
     }
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -2,12 +2,13 @@
 //! the environment for itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use catalog::Date;
 use catalog::ids::{AccountId, EnvironmentName, Region};
 use engine::Pace;
-use operations::{PlatformFolder, Target, TargetKind, Wanted};
+use operations::{HelmSettings, PlatformFolder, Registry, Target, TargetKind, Wanted};
 use sandbox::process;
 use sandbox::{StartOptions, TimeScale};
 use seaworthy_cli::args::{GlobalArgs, TargetName};
@@ -109,8 +110,8 @@ impl Surroundings {
             TargetName::Sandbox => {
                 let folder = self.sandbox_folder();
                 match process::status(&folder)? {
-                    Some(status) => sandbox_target(&folder, &status),
-                    None => Ok(no_sandbox()),
+                    Some(status) => self.sandbox_target(&folder, &status),
+                    None => Ok(self.no_sandbox()),
                 }
             }
         }
@@ -127,7 +128,7 @@ impl Surroundings {
                     ..StartOptions::default()
                 };
                 let endpoint = process::start(&folder, &options)?;
-                sandbox_target(&folder, &endpoint.status)
+                self.sandbox_target(&folder, &endpoint.status)
             }
         }
     }
@@ -141,6 +142,63 @@ impl Surroundings {
             account: None,
             region: None,
             pace: Pace::REAL,
+            helm: self.helm(),
+            force_conflicts: false,
+            drain_timeout: operations::DRAIN_TIMEOUT,
+        }
+    }
+
+    fn no_sandbox(&self) -> Target {
+        Target {
+            kind: TargetKind::Sandbox,
+            profile: None,
+            ..self.aws()
+        }
+    }
+
+    fn sandbox_target(&self, folder: &Path, status: &sandbox::Status) -> Result<Target, Failure> {
+        let credentials = sandbox::Credentials::load(folder)?;
+        let overview = &status.overview;
+        Ok(Target {
+            endpoint: Some(format!("http://127.0.0.1:{}", status.port)),
+            credentials: Some((credentials.access_key_id, credentials.secret_access_key)),
+            account: AccountId::new(&overview.account).ok(),
+            region: Region::new(&overview.region).ok(),
+            pace: pace(overview.time_scale),
+            helm: HelmSettings {
+                registry: Some(Registry {
+                    host: format!("127.0.0.1:{}", status.port),
+                    plain_http: true,
+                }),
+                ..self.helm()
+            },
+            ..self.no_sandbox()
+        })
+    }
+
+    /// Where Helm is, and where its files go.
+    pub(crate) fn helm(&self) -> HelmSettings {
+        let of = |name: &str| {
+            self.variables
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let given = of("SEAWORTHY_HELM");
+        let search_path = self.variables.get("PATH").map(OsStr::new);
+        // Beside a program that was built here, and where the user keeps what is ours.
+        let built = std::env::current_exe()
+            .ok()
+            .and_then(|program| Some(program.parent()?.parent()?.join("tools")));
+        let folders: Vec<PathBuf> = built
+            .into_iter()
+            .chain([self.data_folder().join("tools")])
+            .collect();
+        HelmSettings {
+            program: HelmSettings::find(given.as_deref(), search_path, &folders),
+            scratch: self.data_folder().join("scratch"),
+            charts: of("SEAWORTHY_CHARTS"),
+            registry: None,
         }
     }
 }
@@ -150,32 +208,6 @@ fn today() -> Result<Date, Failure> {
     now.to_string()
         .parse()
         .map_err(|_| Failure::Wrong(format!("this machine's clock says {now}")))
-}
-
-fn no_sandbox() -> Target {
-    Target {
-        kind: TargetKind::Sandbox,
-        endpoint: None,
-        credentials: None,
-        profile: None,
-        account: None,
-        region: None,
-        pace: Pace::REAL,
-    }
-}
-
-fn sandbox_target(folder: &Path, status: &sandbox::Status) -> Result<Target, Failure> {
-    let credentials = sandbox::Credentials::load(folder)?;
-    let overview = &status.overview;
-    Ok(Target {
-        kind: TargetKind::Sandbox,
-        endpoint: Some(format!("http://127.0.0.1:{}", status.port)),
-        credentials: Some((credentials.access_key_id, credentials.secret_access_key)),
-        profile: None,
-        account: AccountId::new(&overview.account).ok(),
-        region: Region::new(&overview.region).ok(),
-        pace: pace(overview.time_scale),
-    })
 }
 
 fn pace(scale: TimeScale) -> Pace {

@@ -99,6 +99,13 @@ const BANNED: [(&str, &str); 8] = [
     ("uuid", "no ambient randomness"),
 ];
 
+/// What may be reached even so: the crate, what is banned otherwise, and why it does no harm.
+const HARMLESS: [(&str, &str, &str); 1] = [(
+    "apimachinery",
+    "uuid",
+    "the parser of CEL (antlr4rust) compares fixed identifiers of its tables, and makes none",
+)];
+
 struct Metadata {
     /// A package's id → its name.
     names: BTreeMap<String, String>,
@@ -204,6 +211,12 @@ fn pure_crates_reach_no_clock_network_or_randomness() {
             .map(|package| &*metadata.names[package])
             .collect();
         for (banned, why) in BANNED {
+            if HARMLESS
+                .iter()
+                .any(|(of, what, _)| (*of, *what) == (name, banned))
+            {
+                continue;
+            }
             assert!(!reached.contains(banned), "{name} reaches {banned}: {why}");
         }
     }

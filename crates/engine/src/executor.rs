@@ -473,10 +473,12 @@ impl<'e> Execution<'e> {
                 .map(|resource| resource.identifier.clone())
         });
         let (properties, identifier) = match action {
-            // What the state has now: a predecessor comes to the fore when its successor is gone.
-            StepAction::Delete(_) if change.action == Action::Delete => {
-                (serde_json::Value::Null, known)
-            }
+            // What the state has now: a predecessor comes to the fore when its successor is gone. Of what others have made
+            // it knows nothing.
+            StepAction::Delete(identifier) if change.action == Action::Delete => (
+                serde_json::Value::Null,
+                known.or_else(|| Some(identifier.clone())),
+            ),
             StepAction::Delete(identifier) => (serde_json::Value::Null, Some(identifier.clone())),
             _ => {
                 let desired = change.desired.as_ref();

@@ -16,6 +16,7 @@ pub mod provider;
 mod recorder;
 mod refresh;
 mod retry;
+mod routed;
 mod steps;
 mod sweep;
 
@@ -29,5 +30,6 @@ pub use provider::Provider;
 pub use recorder::{LEASE, RecordError, Recorder};
 pub use refresh::read_live;
 pub use retry::patiently;
+pub use routed::Routed;
 pub use steps::{Part, Step, StepAction, StepId, Steps};
 pub use sweep::{Leftover, Sweep, sweep};

@@ -7,6 +7,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use catalog::{Realm, TypeName};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -19,12 +20,29 @@ pub enum Api {
     Change,
     /// Calls that read or ask how something stands.
     Read,
+    /// Calls to a cluster's API server.
+    Cluster,
+}
+
+/// How many times as much as AWS's APIs a cluster's takes: kubectl allows itself 50 calls a second and 300 at once
+/// (`client-go`'s defaults there), Helm 100 at once.
+const CLUSTER_SHARE: f64 = 5.0;
+
+impl Api {
+    /// The API of a type's calls, where it is `in_aws` if the type is AWS's.
+    pub fn of(type_name: &TypeName, in_aws: Self) -> Self {
+        match type_name.realm() {
+            Realm::Aws => in_aws,
+            Realm::Kubernetes | Realm::Helm => Self::Cluster,
+        }
+    }
 }
 
 /// A budget for each API.
 pub struct Limits {
     change: Budget,
     read: Budget,
+    cluster: Budget,
 }
 
 impl Limits {
@@ -33,6 +51,7 @@ impl Limits {
         Self {
             change: Budget::new(calls, rate, pace),
             read: Budget::new(calls, rate, pace),
+            cluster: Budget::new(calls * 2, rate * CLUSTER_SHARE, pace),
         }
     }
 
@@ -50,6 +69,7 @@ impl Limits {
         match api {
             Api::Change => &self.change,
             Api::Read => &self.read,
+            Api::Cluster => &self.cluster,
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::Realm;
 use catalog::ids::{ClientToken, Identifier, RequestToken};
-use catalog::{ResourceSchema, compare};
-use graph::{Lifecycle, Scope, as_secret};
+use graph::{Lifecycle, Rules, Scope, as_secret, join_secrets};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -252,13 +252,14 @@ impl Driver {
     async fn begin(&self, intent: &Intent) -> Result<Result<Progress, ProviderError>, Fatal> {
         let provider = &self.provider;
         let type_name = &intent.type_name;
+        let api = Api::of(type_name, Api::Change);
         match (intent.kind, &intent.identifier) {
             (OperationKind::Create, _) => {
                 let payload = match self.payload(&intent.properties).await? {
                     Ok(payload) => payload,
                     Err(error) => return Ok(Err(error)),
                 };
-                self.call(Api::Change, || {
+                self.ask(api, || {
                     provider.begin_create(type_name, &payload, &intent.token)
                 })
                 .await
@@ -276,13 +277,13 @@ impl Driver {
                         .map(|known| known.properties.clone())
                 });
                 let previous = previous.unwrap_or_default();
-                self.call(Api::Change, || {
+                self.ask(api, || {
                     provider.begin_update(type_name, identifier, &payload, &previous, &intent.token)
                 })
                 .await
             }
             (OperationKind::Delete, Some(identifier)) => {
-                self.call(Api::Change, || {
+                self.ask(api, || {
                     provider.begin_delete(type_name, identifier, &intent.token)
                 })
                 .await
@@ -302,7 +303,8 @@ impl Driver {
         intent: &Intent,
         request: &RequestToken,
     ) -> Result<Result<Progress, ProviderError>, Fatal> {
-        self.call(Api::Read, || self.provider.poll(&intent.type_name, request))
+        let api = Api::of(&intent.type_name, Api::Read);
+        self.call(api, || self.provider.poll(&intent.type_name, request))
             .await
     }
 
@@ -310,6 +312,24 @@ impl Driver {
     async fn call<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         api: Api,
+        call: impl Fn() -> F,
+    ) -> Result<Result<T, ProviderError>, Fatal> {
+        self.call_with(api, false, call).await
+    }
+
+    /// The same, for what begins an operation: if what it needs is not ready, whoever waits for it is told.
+    async fn ask<T, F: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        api: Api,
+        call: impl Fn() -> F,
+    ) -> Result<Result<T, ProviderError>, Fatal> {
+        self.call_with(api, true, call).await
+    }
+
+    async fn call_with<T, F: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        api: Api,
+        begins: bool,
         call: impl Fn() -> F,
     ) -> Result<Result<T, ProviderError>, Fatal> {
         let mut retries = Retries::new(self.pace);
@@ -321,8 +341,10 @@ impl Driver {
                 Ok(value) => return Ok(Ok(value)),
                 Err(error) => error,
             };
-            // Propagation is about what was asked for: the caller tries that again.
-            if error.class == ErrorClass::Propagation {
+            // These are about what was asked for: the caller tries that again.
+            if error.class == ErrorClass::Propagation
+                || begins && error.class == ErrorClass::NotReady
+            {
                 return Ok(Err(error));
             }
             if error.class == ErrorClass::Throttled {
@@ -330,7 +352,8 @@ impl Driver {
             }
             match retries.after(&error) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None if error.class == ErrorClass::Unreachable => {
+                // A cluster that can't be reached stops what is in it, and nothing else.
+                None if error.class == ErrorClass::Unreachable && api != Api::Cluster => {
                     return Err(Fatal::Unreachable(error));
                 }
                 None => return Ok(Err(error)),
@@ -387,6 +410,9 @@ impl Driver {
                 return Ok(Err(error));
             }
         }
+        if let Some(text) = join_secrets(document) {
+            *document = Json::from(text);
+        }
         Ok(Ok(()))
     }
 
@@ -436,8 +462,9 @@ impl Driver {
         let mut retries = Retries::new(self.pace);
         loop {
             match self
-                .call(Api::Read, || {
-                    self.provider.read(&intent.type_name, identifier)
+                .call(Api::of(&intent.type_name, Api::Read), || {
+                    self.provider
+                        .observe(&intent.type_name, identifier, &intent.properties)
                 })
                 .await?
             {
@@ -468,8 +495,9 @@ impl Driver {
             return self.search(intent).await;
         };
         match self
-            .call(Api::Read, || {
-                self.provider.read(&intent.type_name, &identifier)
+            .call(Api::of(&intent.type_name, Api::Read), || {
+                self.provider
+                    .observe(&intent.type_name, &identifier, &intent.properties)
             })
             .await?
         {
@@ -493,10 +521,15 @@ impl Driver {
             Ok(None) => Ok(Err(ProviderError {
                 class: ErrorClass::NotFound,
                 code: "NotFound".to_owned(),
-                message: format!(
-                    "there is no {} {identifier} in this account and region",
-                    intent.type_name
-                ),
+                message: match intent.type_name.realm() {
+                    Realm::Aws => format!(
+                        "there is no {} {identifier} in this account and region",
+                        intent.type_name
+                    ),
+                    Realm::Kubernetes | Realm::Helm => {
+                        format!("there is no {} {identifier}", intent.type_name)
+                    }
+                },
             })),
             Err(error) => Ok(Err(error)),
         }
@@ -514,7 +547,7 @@ impl Driver {
                 &intent.properties,
             )
         };
-        self.call(Api::Read, find).await
+        self.call(Api::of(&intent.type_name, Api::Read), find).await
     }
 
     /// What to do when nobody knows what became of a call: look for its effect, and ask again if there is none.
@@ -541,9 +574,9 @@ impl Driver {
             Ok(attributes) => attributes,
             Err(error) => return Ok(Err(error)),
         };
-        let as_found = catalog::schema(&intent.type_name).map_or_else(
+        let as_found = Rules::of(&intent.type_name).map_or_else(
             || intent.properties.clone(),
-            |schema| as_found(schema, &intent.properties, &attributes),
+            |rules| rules.as_found(&intent.properties, &attributes),
         );
         let differs = as_found != intent.properties;
         let made = Made {
@@ -588,8 +621,8 @@ impl Driver {
         if intent.kind != OperationKind::Create || !leaves_remnant(error) {
             return Ok(false);
         }
-        let chosen = catalog::schema(&intent.type_name)
-            .and_then(|schema| schema.identifier_of(&intent.properties))
+        let chosen = Rules::of(&intent.type_name)
+            .and_then(|rules| rules.identifier(&intent.properties))
             .is_some_and(|identifier| identifier == left.as_str());
         if !chosen {
             return Ok(true);
@@ -627,7 +660,8 @@ impl Driver {
             self.provider
                 .begin_delete(&intent.type_name, identifier, &token)
         };
-        let mut result = self.call(Api::Change, begin).await?;
+        let api = Api::of(&intent.type_name, Api::Change);
+        let mut result = self.call(api, begin).await?;
         let mut patience = Patience::new(self.pace);
         loop {
             let progress = match result {
@@ -678,8 +712,8 @@ impl Driver {
 
 /// Why somebody else's resource is not the one that the spec means, if it is not: what the spec says of it is not so.
 fn unlike(intent: &Intent, model: &Json) -> Option<ProviderError> {
-    let schema = catalog::schema(&intent.type_name)?;
-    let difference = compare::differences(schema, &intent.properties, model)
+    let difference = Rules::of(&intent.type_name)?
+        .differences(&intent.properties, model)
         .into_iter()
         .next()?;
     let (path, expected, actual) = (difference.path, difference.expected, difference.actual);
@@ -690,39 +724,12 @@ fn unlike(intent: &Intent, model: &Json) -> Option<ProviderError> {
     })
 }
 
-/// A model without write-only properties. AWS leaves them out by itself; secrets are among them, so it is not left to it.
-fn readable(intent: &Intent, mut attributes: Json) -> Json {
-    if let Some(schema) = catalog::schema(&intent.type_name) {
-        for path in schema.write_only() {
-            path.remove_from(&mut attributes);
-        }
+/// A model without what can't be read back.
+fn readable(intent: &Intent, attributes: Json) -> Json {
+    match Rules::of(&intent.type_name) {
+        Some(rules) => rules.readable(attributes),
+        None => attributes,
     }
-    attributes
-}
-
-/// The desired properties as far as a resource that was found has them: what differs is as it is there, and what can't
-/// be read is left out.
-fn as_found(schema: &ResourceSchema, desired: &Json, model: &Json) -> Json {
-    let mut found = desired.clone();
-    // What can neither be read nor changed is taken as it is wanted: a find compares all that can be read of it.
-    let settable = schema
-        .write_only()
-        .iter()
-        .filter(|path| !schema.is_create_only(path));
-    for path in settable {
-        path.remove_from(&mut found);
-    }
-    for difference in compare::differences(schema, desired, model) {
-        let (Some(name), Some(properties)) = (difference.path.property(), found.as_object_mut())
-        else {
-            continue;
-        };
-        match model.get(name) {
-            Some(value) => properties.insert(name.to_owned(), value.clone()),
-            None => properties.remove(name),
-        };
-    }
-    found
 }
 
 /// Whether what a failed create names is its own. With these codes it is what stood in its way.

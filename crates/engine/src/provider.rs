@@ -65,6 +65,9 @@ pub enum ErrorClass {
     Retryable,
     /// Something that was made a moment ago (an IAM role) is not known everywhere yet: try again for about a minute.
     Propagation,
+    /// Something in the cluster that it needs is not ready yet (a custom resource's definition, a webhook's pods), or not
+    /// gone yet (a namespace that is being emptied): try again for some minutes.
+    NotReady,
     /// The other side can't be reached at all.
     Unreachable,
     /// The resource is not there.
@@ -91,7 +94,11 @@ impl ErrorClass {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Throttled | Self::Retryable | Self::Propagation | Self::Unreachable
+            Self::Throttled
+                | Self::Retryable
+                | Self::Propagation
+                | Self::NotReady
+                | Self::Unreachable
         )
     }
 }
@@ -190,6 +197,19 @@ pub trait Provider: Send + Sync {
         type_name: &TypeName,
         identifier: &Identifier,
     ) -> Result<Option<Json>, ProviderError>;
+
+    /// Reads a resource's model as far as it can be compared with `applied`, its desired properties: in a cluster, where
+    /// others write into the same object, what of it is ours. No secret is in it: where `applied` has one's reference, so has
+    /// the model.
+    async fn observe(
+        &self,
+        type_name: &TypeName,
+        identifier: &Identifier,
+        applied: &Json,
+    ) -> Result<Option<Json>, ProviderError> {
+        let _ = applied;
+        self.read(type_name, identifier).await
+    }
 
     /// Looks for a resource that a lost call may have made: by owner tag (`address`), by its deterministic name, or in
     /// its parent's list. `desired` are its properties, references resolved, secrets left as references.

@@ -24,23 +24,26 @@ pub async fn read_live(
     let mut tasks = JoinSet::new();
     for (address, resource) in &state.resources {
         let (provider, limits) = (provider.clone(), limits.clone());
-        let (address, type_name, identifier) = (
-            address.clone(),
-            resource.type_name.clone(),
-            resource.identifier.clone(),
-        );
+        let (address, resource) = (address.clone(), resource.clone());
+        let api = Api::of(&resource.type_name, Api::Read);
         tasks.spawn(async move {
             let mut retries = Retries::new(settings.pace);
             loop {
-                let permit = limits.permit(Api::Read).await;
-                let result = provider.read(&type_name, &identifier).await;
+                let permit = limits.permit(api).await;
+                let result = provider
+                    .observe(
+                        &resource.type_name,
+                        &resource.identifier,
+                        &resource.properties,
+                    )
+                    .await;
                 drop(permit);
                 let error = match result {
                     Ok(model) => return Ok((address, model)),
                     Err(error) => error,
                 };
                 if error.class == ErrorClass::Throttled {
-                    limits.throttled(Api::Read);
+                    limits.throttled(api);
                 }
                 match retries.after(&error) {
                     Some(wait) => tokio::time::sleep(wait).await,

@@ -17,6 +17,10 @@ const RETRYABLE: Duration = Duration::from_secs(15 * 60);
 const CONCURRENT: Duration = Duration::from_secs(60 * 60);
 /// IAM tells of seconds; the field's tools allow one to two minutes.
 const PROPAGATION: Duration = Duration::from_secs(120);
+/// Pods are pulled and started, namespaces emptied: minutes as a rule.
+const NOT_READY: Duration = Duration::from_secs(10 * 60);
+/// Where nothing is waited for, the cluster's own work still takes its time on the wall: this much of it at most.
+const NOT_READY_ON_THE_WALL: Duration = Duration::from_secs(60);
 /// On the wall: whether the other side answers has nothing to do with modelled time.
 const UNREACHABLE: Duration = Duration::from_secs(8);
 
@@ -50,6 +54,8 @@ impl Retries {
             ErrorClass::Retryable if concurrent => (CONCURRENT, 2000),
             ErrorClass::Retryable => (RETRYABLE, 12),
             ErrorClass::Propagation => (PROPAGATION, 60),
+            ErrorClass::NotReady if self.pace.scale().is_infinite() => return self.not_ready(),
+            ErrorClass::NotReady => (NOT_READY, 200),
             ErrorClass::Unreachable => return self.unreachable(),
             _ => return None,
         };
@@ -71,6 +77,11 @@ impl Retries {
 
     fn unreachable(&self) -> Option<Duration> {
         (self.start.elapsed() < UNREACHABLE).then(|| Duration::from_millis(250))
+    }
+
+    fn not_ready(&self) -> Option<Duration> {
+        let wait = Duration::from_millis(20) * self.attempts.min(25);
+        (self.start.elapsed() < NOT_READY_ON_THE_WALL).then_some(wait)
     }
 
     /// Doubling from half a second, spread over its upper half.

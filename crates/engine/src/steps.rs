@@ -166,8 +166,11 @@ fn parts(change: &Change, state: &State) -> Vec<(Part, StepAction)> {
             forward(StepAction::Read, predecessor.or(ours))
         }
         Action::Forget => vec![(Part::Backward, StepAction::Forget)],
+        // What others have made is in no state: the plan alone knows which one it is.
         Action::Delete => known
-            .map(|known| delete(&known.identifier))
+            .map(|known| &known.identifier)
+            .or(change.identifier.as_ref())
+            .map(delete)
             .into_iter()
             .collect(),
         Action::Replace => {
@@ -225,6 +228,13 @@ fn waits_for(
                     waits.insert(at(dependant, Part::Forward));
                 }
             }
+            // What others have made is in no state; and a plan may know of more than a state.
+            let by_plan = plan
+                .changes
+                .iter()
+                .filter(|change| change.action == Action::Delete)
+                .filter(|change| change.needs.contains(&id.address));
+            waits.extend(by_plan.map(|change| at(&change.address, Part::Backward)));
             if !delete_first {
                 waits.insert(at(&id.address, Part::Forward));
                 let moved_over = plan
@@ -272,5 +282,63 @@ mod tests {
             .typical()
         };
         assert!(typical("CLUSTER_MULTI_AZ") > typical("SINGLE_INSTANCE"));
+    }
+
+    #[test]
+    fn what_a_plan_alone_knows_is_deleted_before_what_it_needs() {
+        let nodes = Address::new("nodes").unwrap();
+        let known = graph::ResourceState {
+            type_name: "AWS::EKS::Nodegroup".parse().unwrap(),
+            identifier: "n".parse().unwrap(),
+            properties: serde_json::Value::Null,
+            attributes: serde_json::Value::Null,
+            needs: BTreeSet::new(),
+            lifecycle: Lifecycle::Managed,
+            tainted: false,
+            deposed: Vec::new(),
+        };
+        let mut state = State::default();
+        state.resources.insert(nodes.clone(), known);
+        let delete = |address: &Address, identifier: &str, needs: BTreeSet<Address>| Change {
+            address: address.clone(),
+            type_name: "AWS::EKS::Nodegroup".parse().unwrap(),
+            action: Action::Delete,
+            reason: String::new(),
+            identifier: Some(identifier.parse().unwrap()),
+            properties: Vec::new(),
+            replacement: None,
+            needs,
+            lifecycle: Lifecycle::Managed,
+            desired: None,
+        };
+        let pod = Address::new("contents/pod").unwrap();
+        let changes = vec![
+            delete(&nodes, "n", BTreeSet::new()),
+            delete(&pod, "p", BTreeSet::from([nodes.clone()])),
+        ];
+        let plan = Plan {
+            format: graph::FORMAT,
+            scope: graph::Scope {
+                platform: "shop".parse().unwrap(),
+                environment: "dev".parse().unwrap(),
+                region: "eu-central-1".parse().unwrap(),
+            },
+            destroy: true,
+            spec_hash: String::new(),
+            state_serial: state.serial,
+            refreshed: false,
+            summary: graph::Summary::of(&changes),
+            changes,
+        };
+        let steps = Steps::of(&plan, &state).unwrap();
+        let backward = |address: &Address| StepId {
+            address: address.clone(),
+            part: Part::Backward,
+        };
+        let action = &steps.steps[&backward(&pod)].action;
+        assert_eq!(*action, StepAction::Delete("p".parse().unwrap()));
+        let waits = &steps.needs[&backward(&nodes)];
+        assert_eq!(*waits, BTreeSet::from([backward(&pod)]));
+        assert!(steps.needs[&backward(&pod)].is_empty());
     }
 }

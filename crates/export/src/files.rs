@@ -40,6 +40,18 @@ impl Files {
         self.files.insert(path.into(), File { owner, text });
     }
 
+    /// Adds a line to the header of the files that have one, where there is something to be said.
+    pub fn remark(&mut self, remark: impl Fn(&Owner) -> Option<String>) {
+        for file in self.files.values_mut() {
+            let header = file.text.starts_with(MADE_BY);
+            if let (true, Some(line)) = (header, remark(&file.owner)) {
+                let end = file.text.match_indices('\n').nth(1);
+                let at = end.map_or(file.text.len(), |(at, _)| at + 1);
+                file.text.insert_str(at, &format!("{line}\n"));
+            }
+        }
+    }
+
     /// The file at a path.
     pub fn get(&self, path: &str) -> Option<&File> {
         self.files.get(path)
@@ -51,11 +63,14 @@ impl Files {
     }
 }
 
+/// What a header begins with.
+const MADE_BY: &str = "# Made by `seaworthy ";
+
 /// The comment that every file begins with, for formats whose comments begin with `#`: how it was made, and that edits
 /// are lost. No date and no machine: the same spec gives the same file.
 pub fn header(platform: &PlatformName, command: &str) -> String {
     format!(
-        "# Made by `seaworthy {command}` (version {}) from the spec of `{platform}`.\n\
+        "{MADE_BY}{command}` (version {}) from the spec of `{platform}`.\n\
          # Edits are lost at the next export: change platform.yaml or environments/, or copy the folder and go on without.\n",
         env!("CARGO_PKG_VERSION"),
     )

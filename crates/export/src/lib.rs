@@ -117,6 +117,14 @@ pub enum Error {
         /// What there are no words for, and what to do.
         why: String,
     },
+    /// A resource needs something of a cluster's, which no export has.
+    #[error("`{address}` refers to `{inside}`, which is in the cluster: no export has it")]
+    InCluster {
+        /// The resource.
+        address: Address,
+        /// What it refers to.
+        inside: Address,
+    },
     /// A file would be larger than the format allows.
     #[error("`{file}` would have {count} {what}, and {} takes {limit} at most", format.name())]
     Limit {
@@ -139,9 +147,58 @@ pub enum Error {
 ///
 /// All that the format cannot express; see [`Error`].
 pub fn export(format: Format, source: &Source<'_>) -> Result<Files, Vec<Error>> {
-    match format {
+    let mut errors = Vec::new();
+    // What lives in a cluster is left out of all formats: the files say so.
+    let mut outside = |scope: &Scoped<'_>| match scope.graph.without_cluster_contents() {
+        Ok((graph, left_out)) => (graph, left_out),
+        Err(dangling) => {
+            errors.extend(
+                dangling
+                    .into_iter()
+                    .map(|(address, inside)| Error::InCluster { address, inside }),
+            );
+            (scope.graph.clone(), 0)
+        }
+    };
+    let graphs: Vec<_> = source.environments.iter().map(&mut outside).collect();
+    let (shared, _) = outside(&source.shared);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let environments: Vec<_> = source
+        .environments
+        .iter()
+        .zip(&graphs)
+        .map(|(scope, (graph, _))| Scoped { graph, ..*scope })
+        .collect();
+    let source = &Source {
+        environments: &environments,
+        shared: Scoped {
+            graph: &shared,
+            ..source.shared
+        },
+        wanted: source.wanted,
+    };
+    let mut files = match format {
         Format::CloudFormation => cloudformation::export(source),
         Format::Terraform => terraform::export(source),
         Format::Eksctl => eksctl::export(source),
-    }
+    }?;
+    let left_out = |owner: &Owner| {
+        let of_owner = environments
+            .iter()
+            .zip(&graphs)
+            .filter(|(scope, _)| match owner {
+                Owner::All => true,
+                Owner::Scope(name) => scope.name() == name,
+            });
+        of_owner.map(|(_, (_, left_out))| *left_out).max()
+    };
+    files.remark(|owner| match left_out(owner) {
+        None | Some(0) => None,
+        Some(count) => Some(format!(
+            "# The {count} Kubernetes objects and Helm releases of the platform are not in it: `seaworthy deploy` makes them."
+        )),
+    });
+    Ok(files)
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::ids::Address;
-use catalog::{PropertyPath, Provisioning, ReplacementOrder, ResourceSchema, compare};
+use catalog::{PropertyPath, Realm, in_cluster};
 use serde_json::Value as Json;
 
 use crate::order;
 use crate::plan::{Action, Change, FORMAT, Plan, PropertyChange, Replacement, Summary};
 use crate::resolve::{Lookup, first_unknown, resolve};
 use crate::resource::{Graph, Lifecycle, Resource, Scope};
+use crate::rules::Rules;
 use crate::state::{ResourceState, State};
 use crate::value::{Attribute, Parameter, Reference, SecretReference, Value};
 
@@ -105,15 +106,20 @@ fn deletions(state: &State, wanted: impl Fn(&Address) -> bool) -> Vec<Change> {
             let resource = state.resources.get(&address)?;
             let (action, reason) = match resource.lifecycle {
                 Lifecycle::Managed => (Action::Delete, "no longer wanted"),
-                Lifecycle::Retain => (Action::Forget, "retained: it stays in AWS"),
-                Lifecycle::Existing(_) => (Action::Forget, "somebody else's: it stays in AWS"),
-                Lifecycle::Ensure => (Action::Forget, "others may use it: it stays in AWS"),
+                Lifecycle::Retain => (Action::Forget, "retained: it stays"),
+                Lifecycle::Existing(_) => (Action::Forget, "somebody else's: it stays"),
+                Lifecycle::Ensure => (Action::Forget, "others may use it: it stays"),
+            };
+            let reason = match (action, resource.type_name.realm()) {
+                (Action::Delete, _) => reason.to_owned(),
+                (_, Realm::Aws) => format!("{reason} in AWS"),
+                (_, Realm::Kubernetes | Realm::Helm) => format!("{reason} in the cluster"),
             };
             Some(Change {
                 address,
                 type_name: resource.type_name.clone(),
                 action,
-                reason: reason.to_owned(),
+                reason,
                 identifier: Some(resource.identifier.clone()),
                 properties: Vec::new(),
                 replacement: None,
@@ -152,14 +158,12 @@ impl Lookup for Planner<'_> {
         }
         if self.updated.contains(&reference.to)
             && let Attribute::Property(path) = &reference.attribute
-            && let Some(schema) = self
+            && let Some(rules) = self
                 .inputs
                 .graph
                 .get(&reference.to)
-                .and_then(|to| catalog::schema(&to.type_name))
-            && path
-                .property()
-                .is_some_and(|name| schema.renewed_by_update().contains(&name))
+                .and_then(|to| Rules::of(&to.type_name))
+            && rules.is_renewed_by_update(path)
         {
             return None;
         }
@@ -172,7 +176,7 @@ impl Lookup for Planner<'_> {
             self.inputs.graph.get(&reference.to),
         ) {
             (Attribute::Identifier, Some(desired), Some(resource)) => {
-                let identifier = catalog::schema(&resource.type_name)?.identifier_of(desired)?;
+                let identifier = Rules::of(&resource.type_name)?.identifier(desired)?;
                 first_unknown(desired)
                     .is_none()
                     .then(|| Json::from(identifier))
@@ -262,14 +266,26 @@ impl Planner<'_> {
             .live
             .and_then(|live| live.get(&resource.address));
         if live == Some(&None) {
-            return Decision::simple(Action::Create, "gone from AWS");
+            let reason = match resource.type_name.realm() {
+                Realm::Aws => "gone from AWS",
+                Realm::Kubernetes | Realm::Helm => "gone from the cluster",
+            };
+            return Decision::simple(Action::Create, reason);
         }
-        let Some(schema) = catalog::schema(&resource.type_name) else {
+        let Some(rules) = Rules::of(&resource.type_name) else {
             return Decision::unchanged();
         };
-        if known.type_name != resource.type_name {
+        let rules = &rules;
+        if known.type_name != resource.type_name
+            && !in_cluster::same_kind(&known.type_name, &resource.type_name)
+        {
             let reason = format!("it was a {}", known.type_name);
             return Decision::replace(reason, Vec::new(), Vec::new(), true);
+        }
+        // To apply an object or a release again mends it: nothing has to go for that.
+        if known.tainted && resource.type_name.realm().is_in_cluster() {
+            let reason = "a failed attempt left it behind: applied again";
+            return Decision::simple(Action::Update, reason);
         }
         if known.tainted {
             let reason = "a failed create left it behind".to_owned();
@@ -278,8 +294,8 @@ impl Planner<'_> {
         if resource.lifecycle == Lifecycle::Ensure {
             return Decision::unchanged();
         }
-        let properties = property_changes(schema, known, desired, live.and_then(Option::as_ref));
-        if let Some((dependency, path)) = self.forced_by_dependency(resource, schema) {
+        let properties = property_changes(rules, known, desired, live.and_then(Option::as_ref));
+        if let Some((dependency, path)) = self.forced_by_dependency(resource, rules) {
             let reason = format!("needs {dependency}, which is deleted first and made anew");
             return Decision::replace(reason, properties, vec![path], true);
         }
@@ -298,7 +314,7 @@ impl Planner<'_> {
         if properties.is_empty() {
             return Decision::unchanged();
         }
-        let forced_by = forcing(schema, &properties);
+        let forced_by = forcing(rules, &properties);
         if forced_by.is_empty() {
             let names = listed(properties.iter().map(|change| &change.path));
             let verb = if properties.len() == 1 {
@@ -317,8 +333,7 @@ impl Planner<'_> {
             "{} can't be changed on an existing one",
             listed(forced_by.iter())
         );
-        let delete_first = schema.replacement_order() == ReplacementOrder::DeleteThenCreate
-            || schema.collides(&known.properties, desired);
+        let delete_first = rules.is_deleted_first(&known.properties, desired);
         Decision::replace(reason, properties, forced_by, delete_first)
     }
 
@@ -327,11 +342,12 @@ impl Planner<'_> {
     fn forced_by_dependency(
         &self,
         resource: &Resource,
-        schema: &ResourceSchema,
+        rules: &Rules,
     ) -> Option<(Address, PropertyPath)> {
         for (name, value) in &resource.properties {
             let path = PropertyPath::root().join(name);
-            if !create_only(schema, &path) {
+            // A manifest can be changed as a whole: a reference in it takes nothing with it.
+            if !rules.is_create_only(&path) || name == in_cluster::MANIFEST {
                 continue;
             }
             if let Some(gone) = value
@@ -394,41 +410,26 @@ fn listed<'a>(paths: impl Iterator<Item = &'a PropertyPath>) -> String {
 }
 
 /// The changed properties that make a new resource necessary.
-fn forcing(schema: &ResourceSchema, properties: &[PropertyChange]) -> Vec<PropertyPath> {
-    if schema.provisioning() == Provisioning::Immutable {
-        return properties
-            .iter()
-            .map(|change| change.path.clone())
-            .collect();
-    }
+fn forcing(rules: &Rules, properties: &[PropertyChange]) -> Vec<PropertyPath> {
     properties
         .iter()
         .map(|change| &change.path)
-        .filter(|path| create_only(schema, path))
+        .filter(|path| rules.is_create_only(path))
         .cloned()
         .collect()
-}
-
-fn create_only(schema: &ResourceSchema, path: &PropertyPath) -> bool {
-    schema.provisioning() == Provisioning::Immutable
-        || schema
-            .create_only()
-            .iter()
-            .chain(schema.conditional_create_only())
-            .any(|fixed| fixed.overlaps(path))
 }
 
 /// The properties in which a resource differs from what is wanted: what we want otherwise than last time, and what
 /// somebody else has changed since.
 fn property_changes(
-    schema: &ResourceSchema,
+    rules: &Rules,
     known: &ResourceState,
     desired: &Json,
     live: Option<&Json>,
 ) -> Vec<PropertyChange> {
-    let mut found = compare::changes(schema, &known.properties, desired);
+    let mut found = rules.changes(&known.properties, desired);
     if let Some(live) = live {
-        for difference in compare::differences(schema, desired, live) {
+        for difference in rules.differences(desired, live) {
             let known_already = found
                 .iter()
                 .any(|other| other.path.overlaps(&difference.path));
@@ -481,11 +482,12 @@ pub fn drift(state: &State, live: &Live) -> Vec<Drifted> {
             });
             continue;
         };
-        let Some(schema) = catalog::schema(&resource.type_name) else {
+        let Some(rules) = Rules::of(&resource.type_name) else {
             continue;
         };
         drifted.extend(
-            compare::differences(schema, &resource.properties, model)
+            rules
+                .differences(&resource.properties, model)
                 .into_iter()
                 .map(|difference| Drifted {
                     address: address.clone(),

@@ -1,7 +1,7 @@
 //! From a [`Value`] to plain JSON, as far as it is known.
 //!
 //! What is not plain JSON becomes a marker, an object with one key that no AWS property has: `{"$unknown": "…"}` for what
-//! is known only after deploy, `{"$secret": {…}}` for a secret. Markers are what plan, state and journal hold; the engine
+//! is known only after deploy, `{"$secret": {…}}` for a secret, `{"$join": […]}` for a text that has a secret in it. Markers are what plan, state and journal hold; the engine
 //! puts secrets in their places for the length of a call.
 
 use serde_json::{Value as Json, json};
@@ -10,6 +10,7 @@ use crate::value::{Parameter, Reference, SecretReference, Value};
 
 const UNKNOWN: &str = "$unknown";
 const SECRET: &str = "$secret";
+const JOIN: &str = "$join";
 
 /// Where references are looked up.
 pub trait Lookup {
@@ -72,10 +73,14 @@ pub fn resolve(value: &Value, lookup: &impl Lookup) -> Json {
 }
 
 fn join(parts: &[Value], lookup: &impl Lookup) -> Json {
+    let parts: Vec<Json> = parts.iter().map(|part| resolve(part, lookup)).collect();
+    let known = parts.iter().all(|part| first_unknown(part).is_none());
+    if known && parts.iter().any(|part| !secrets(part).is_empty()) {
+        return json!({ JOIN: parts });
+    }
     let mut text = String::new();
     let mut known = true;
     for part in parts {
-        let part = resolve(part, lookup);
         match (&part, first_unknown(&part)) {
             (_, Some(name)) => {
                 known = false;
@@ -126,4 +131,32 @@ pub fn secrets(document: &Json) -> Vec<SecretReference> {
         (None, Json::Array(items)) => items.iter().flat_map(secrets).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Whether a document stands for a secret, or for a text that has one in it.
+pub fn is_secret(document: &Json) -> bool {
+    match document {
+        Json::Object(object) if object.len() == 1 => {
+            as_secret(document).is_some() || object.get(JOIN).is_some_and(Json::is_array)
+        }
+        _ => false,
+    }
+}
+
+/// The text of a join, once its secrets are in their places; none when it is no join.
+pub fn join_secrets(document: &Json) -> Option<String> {
+    let parts = document
+        .as_object()
+        .filter(|object| object.len() == 1)?
+        .get(JOIN)?
+        .as_array()?;
+    Some(
+        parts
+            .iter()
+            .map(|part| match part {
+                Json::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+            .collect(),
+    )
 }

@@ -6,6 +6,8 @@ use catalog::ids::{Address, EnvironmentName, Identifier, PlatformName, Region};
 use catalog::{PropertyPath, TypeName};
 use serde::{Deserialize, Serialize};
 
+use crate::in_cluster;
+use crate::rules::Rules;
 use crate::value::{Attribute, Value};
 
 /// A resource that the platform wants.
@@ -14,10 +16,10 @@ use crate::value::{Attribute, Value};
 pub struct Resource {
     /// Its address in the platform.
     pub address: Address,
-    /// Its CloudFormation resource type.
+    /// Its type: of CloudFormation's, of a Kubernetes API, or a Helm release.
     #[serde(rename = "type")]
     pub type_name: TypeName,
-    /// Its desired properties, as the type's schema names them. Only what the platform decides: what is left out is
+    /// Its desired properties, as the type's schema names them, or [`catalog::in_cluster`] for what is in a cluster. Only what the platform decides: what is left out is
     /// AWS's to choose and is never drift.
     pub properties: BTreeMap<String, Value>,
     /// What must exist before it although no property says so.
@@ -128,6 +130,14 @@ pub enum GraphError {
         /// The type of `to`.
         type_name: TypeName,
     },
+    /// A Kubernetes object or a Helm release that can't be applied.
+    #[error("`{address}` can't be applied: {fault}")]
+    InCluster {
+        /// The resource.
+        address: Address,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// Resources that need each other.
     #[error("resources need each other in a circle: {}", path.iter().map(Address::as_str).collect::<Vec<_>>().join(" → "))]
     Cycle {
@@ -157,9 +167,13 @@ impl GraphBuilder {
         &self.scope
     }
 
-    /// Adds a resource; its address is returned for others to refer to it.
-    pub fn add(&mut self, resource: Resource) -> Address {
+    /// Adds a resource; its address is returned for others to refer to it. What is in a cluster gets its owner labels here,
+    /// unless it is somebody else's.
+    pub fn add(&mut self, mut resource: Resource) -> Address {
         let address = resource.address.clone();
+        if !matches!(resource.lifecycle, Lifecycle::Existing(_)) {
+            in_cluster::own(&mut resource, &self.scope);
+        }
         self.resources.push(resource);
         address
     }
@@ -202,7 +216,12 @@ fn check_references(
     all: &BTreeMap<Address, Resource>,
     errors: &mut Vec<GraphError>,
 ) {
-    if catalog::schema(&resource.type_name).is_none() {
+    let faults = in_cluster::faults(resource).into_iter();
+    errors.extend(faults.map(|fault| GraphError::InCluster {
+        address: resource.address.clone(),
+        fault,
+    }));
+    if Rules::of(&resource.type_name).is_none() {
         errors.push(GraphError::UnknownType {
             address: resource.address.clone(),
             type_name: resource.type_name.clone(),
@@ -288,6 +307,42 @@ impl Graph {
     /// All resources, by address.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.resources.values()
+    }
+
+    /// The graph without what lives in a cluster, and how many resources that leaves out.
+    ///
+    /// # Errors
+    ///
+    /// The AWS resources whose properties refer to something in a cluster, each with what it refers to.
+    pub fn without_cluster_contents(&self) -> Result<(Self, usize), Vec<(Address, Address)>> {
+        let is_inside = |address: &Address| {
+            self.resources
+                .get(address)
+                .is_some_and(|resource| resource.type_name.realm().is_in_cluster())
+        };
+        let mut outside = self.clone();
+        outside.resources.retain(|address, _| !is_inside(address));
+        outside.order.retain(|address| !is_inside(address));
+        outside.needs.retain(|address, _| !is_inside(address));
+        for needs in outside.needs.values_mut() {
+            needs.retain(|need| !is_inside(need));
+        }
+        let mut dangling = Vec::new();
+        for resource in outside.resources.values_mut() {
+            resource.depends_on.retain(|need| !is_inside(need));
+            let inside = resource
+                .needs()
+                .into_iter()
+                .filter(|need| is_inside(need))
+                .map(|need| (resource.address.clone(), need));
+            dangling.extend(inside);
+        }
+        let left_out = self.resources.len() - outside.resources.len();
+        if dangling.is_empty() {
+            Ok((outside, left_out))
+        } else {
+            Err(dangling)
+        }
     }
 
     /// How many resources there are.

@@ -476,3 +476,177 @@ proptest! {
         }
     }
 }
+
+fn deployment(replicas: u32) -> Resource {
+    let cluster = Value::identifier(&address("cluster/cluster"));
+    let manifest = value!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "web", "namespace": "shop" },
+        "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": "web" } } },
+    });
+    Resource::kubernetes(address("services/web"), cluster, manifest).unwrap()
+}
+
+fn cluster() -> Resource {
+    let properties = value!({
+        "Name": "shop-prod", "RoleArn": "arn:aws:iam::123456789012:role/r",
+        "ResourcesVpcConfig": { "SubnetIds": ["subnet-1", "subnet-2"] },
+    });
+    resource("cluster/cluster", "AWS::EKS::Cluster", properties)
+}
+
+fn built(resources: impl IntoIterator<Item = Resource>) -> Graph {
+    let mut builder = GraphBuilder::new(scope());
+    for resource in resources {
+        builder.add(resource);
+    }
+    builder.build().unwrap()
+}
+
+/// A state in which a graph has been applied.
+fn applied(graph: &Graph) -> State {
+    let mut state = State::default();
+    for resource in graph.ordered() {
+        let properties = resolve_properties(&resource.properties, &StateLookup(&state)).unwrap();
+        let rules = seaworthy_graph::Rules::of(&resource.type_name).unwrap();
+        let identifier = Identifier::new(rules.identifier(&properties).unwrap()).unwrap();
+        let known = ResourceState {
+            type_name: resource.type_name.clone(),
+            identifier,
+            attributes: properties.clone(),
+            properties,
+            needs: graph.needs(&resource.address).cloned().collect(),
+            lifecycle: Lifecycle::Managed,
+            tainted: false,
+            deposed: Vec::new(),
+        };
+        state.resources.insert(resource.address.clone(), known);
+    }
+    state
+}
+
+#[test]
+fn an_object_in_a_cluster_is_planned_like_any_resource_and_says_whose_it_is() {
+    let graph = built([cluster(), deployment(2)]);
+    let labels = &graph.get(&address("services/web")).unwrap().properties["Manifest"];
+    let labels = resolve_properties(
+        &BTreeMap::from([("Manifest".to_owned(), labels.clone())]),
+        &StateLookup(&State::default()),
+    )
+    .unwrap();
+    assert_eq!(
+        labels["Manifest"]["metadata"],
+        json!({
+            "name": "web", "namespace": "shop",
+            "labels": {
+                "app.kubernetes.io/managed-by": "seaworthy",
+                "seaworthy.dev/platform": "shop", "seaworthy.dev/environment": "prod",
+            },
+            "annotations": { "seaworthy.dev/address": "services/web" },
+        })
+    );
+    let state = applied(&graph);
+    assert_eq!(
+        state.resources[&address("services/web")]
+            .identifier
+            .as_str(),
+        "shop-prod|shop|web"
+    );
+    assert!(planned(&graph, &state).is_empty());
+    let scaled = planned(&built([cluster(), deployment(3)]), &state);
+    let change = scaled
+        .changes
+        .iter()
+        .find(|change| change.action != Action::Unchanged);
+    let change = change.unwrap();
+    assert_eq!(
+        (
+            change.action,
+            change.properties[0].path.to_string().as_str()
+        ),
+        (Action::Update, "Manifest.spec.replicas")
+    );
+}
+
+#[test]
+fn what_is_in_a_cluster_goes_before_it_and_comes_again_after_it() {
+    let graph = built([cluster(), deployment(2)]);
+    let state = applied(&graph);
+    let order = |plan: &Plan| -> Vec<String> {
+        plan.changes
+            .iter()
+            .map(|change| change.address.to_string())
+            .collect()
+    };
+    let destroy = plan_destroy(&scope(), "hash", &state);
+    assert_eq!(order(&destroy), ["services/web", "cluster/cluster"]);
+
+    let mut moved = cluster();
+    moved.properties.insert(
+        "RoleArn".to_owned(),
+        "arn:aws:iam::123456789012:role/other".into(),
+    );
+    let plan = planned(&built([moved, deployment(2)]), &state);
+    for change in &plan.changes {
+        let replacement = change.replacement.as_ref().unwrap();
+        assert!(
+            change.action == Action::Replace && replacement.delete_first,
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_in_a_cluster_has_references_only() {
+    let secret = |value: Value| {
+        let manifest = value!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s", "namespace": "shop" },
+            "stringData": { "password": value },
+        });
+        let mut builder = GraphBuilder::new(scope());
+        builder.add(resource(
+            "redis/secret",
+            "AWS::SecretsManager::Secret",
+            value!({ "Name": "x" }),
+        ));
+        builder.add(Resource::kubernetes(address("a/s"), "c".into(), manifest).unwrap());
+        builder.build()
+    };
+    let errors = secret("hunter2".into()).unwrap_err();
+    assert!(
+        matches!(&errors[..], [GraphError::InCluster { .. }]),
+        "{errors:?}"
+    );
+    let reference = Value::Secret(SecretReference {
+        secret: address("redis/secret"),
+        key: None,
+    });
+    let url = Value::join(["redis://:".into(), reference, "@host".into()]);
+    let graph = secret(url).unwrap();
+    let resolved = resolve_properties(
+        &graph.get(&address("a/s")).unwrap().properties,
+        &StateLookup(&State::default()),
+    );
+    let resolved = resolved.unwrap();
+    let password = &resolved["Manifest"]["stringData"]["password"];
+    assert!(seaworthy_graph::is_secret(password), "{password}");
+    assert_eq!(seaworthy_graph::secrets(password).len(), 1);
+}
+
+#[test]
+fn a_graph_without_what_is_in_its_cluster_is_what_an_export_has() {
+    let (outside, left_out) = built([cluster(), deployment(2)])
+        .without_cluster_contents()
+        .unwrap();
+    assert_eq!((outside.len(), left_out), (1, 1));
+    assert_eq!(outside.ordered().count(), 1);
+    let mut asks = cluster();
+    asks.address = address("cluster/other");
+    let hostname = Value::attribute(&address("services/web"), "Status.hostname");
+    asks.properties.insert("Name".to_owned(), hostname);
+    let graph = built([cluster(), deployment(2), asks]);
+    assert_eq!(
+        graph.without_cluster_contents().unwrap_err(),
+        [(address("cluster/other"), address("services/web"))]
+    );
+}

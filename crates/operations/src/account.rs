@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::iam_policy::{PolicyRequest, deployer_policies};
 use aws::preflight::{Check, Finding, Level, PreflightRequest, preflight};
 use aws::verify::{VerifyReport, verify};
-use catalog::TypeName;
 use catalog::ids::Region;
+use catalog::{Realm, TypeName};
 use engine::patiently;
 use graph::{Action, Lifecycle, Plan, Value};
 
@@ -21,6 +21,7 @@ pub async fn check_account(connection: &Connection, wanted: &Wanted, plan: &Plan
     let ours = plan
         .changes
         .iter()
+        .filter(|change| change.type_name.realm() == Realm::Aws)
         .filter(|change| !matches!(change.lifecycle, Lifecycle::Existing(_)));
     for change in ours.filter(|change| change.desired.is_some()) {
         let made = matches!(change.action, Action::Create | Action::Replace);
@@ -65,6 +66,7 @@ async fn existing_resources(connection: &Connection, plan: &Plan) -> Vec<Finding
         .changes
         .iter()
         .filter(|change| change.action == Action::Read)
+        .filter(|change| change.type_name.realm() == Realm::Aws)
     {
         let Lifecycle::Existing(identifier) = &change.lifecycle else {
             continue;
@@ -117,6 +119,8 @@ pub fn policies(location: &StateLocation<'_>) -> Result<Vec<serde_json::Value>, 
         .graph
         .resources()
         .map(|resource| resource.type_name.clone())
+        // What is in a cluster is allowed there, by an access entry.
+        .filter(|type_name| type_name.realm() == Realm::Aws)
         .collect();
     let account = wanted.account().or_else(|| location.target.account.clone());
     let state = account.as_ref().and_then(|account| location.s3(account));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aws::instance_types::{Action, FetchError};
 use catalog::ids::{AccountId, Address, EnvironmentName, Region};
-use engine::provider::ProviderError;
+use engine::provider::{ErrorClass, ProviderError};
 use engine::{EngineError, LedgerError, RecordError};
 use journal::StoreError;
 use spec::Diagnostic;
@@ -56,6 +56,17 @@ pub enum Error {
     Aws {
         /// What was done.
         doing: String,
+        /// Why not.
+        #[source]
+        source: ProviderError,
+    },
+    /// The cluster that is to be destroyed can't be asked what is in it.
+    #[error("the cluster {cluster} can't be asked what is in it, so nothing was deleted")]
+    ClusterOutOfReach {
+        /// Its name.
+        cluster: String,
+        /// The environment that is to be destroyed.
+        environment: EnvironmentName,
         /// Why not.
         #[source]
         source: ProviderError,
@@ -191,6 +202,28 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// There is no cluster in a scope.
+    #[error("`{environment}` has no cluster")]
+    NoCluster {
+        /// Which.
+        environment: EnvironmentName,
+    },
+    /// A cluster is in the spec, and not in AWS.
+    #[error("the cluster {cluster} of `{environment}` is not there")]
+    NotDeployed {
+        /// Of which environment.
+        environment: EnvironmentName,
+        /// Its name.
+        cluster: String,
+    },
+    /// A file is no kubeconfig.
+    #[error("{} can't be used, and is as it was: {reason}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something that can't be done here.
     #[error("{0}")]
     Refused(String),
@@ -253,6 +286,7 @@ impl Error {
                 | Self::StalePlan(_)
                 | Self::WrongAccount { .. }
                 | Self::InTheWay { .. }
+                | Self::ClusterOutOfReach { .. }
         )
     }
 
@@ -271,6 +305,19 @@ impl Error {
             ),
             Self::Engine(EngineError::Fatal(engine::Fatal::Unreachable(_))) => {
                 Some("everything so far is in the state; run the same command again to carry on".into())
+            }
+            Self::NoCluster { .. } => Some("name an environment that has one with -e".into()),
+            Self::NotDeployed { environment, .. } => Some(format!(
+                "deploy it first: `seaworthy deploy -e {environment}`; or is it in another target, account or region?"
+            )),
+            Self::ClusterOutOfReach { environment, source, .. } => {
+                let way = match source.class {
+                    ErrorClass::Denied => "use the credentials that deployed it, or those of one of its admins (cluster.admins)",
+                    _ => "look at the way there from this machine: `seaworthy kubeconfig`, the VPN, the endpoint's allowed addresses (cluster.endpoint)",
+                };
+                Some(format!(
+                    "{way}, and run the same command again. If nobody can get into it any more, `seaworthy destroy -e {environment} --without-cluster` deletes what AWS has of it, nodes and load balancers too; volumes of claims stay in the account"
+                ))
             }
             Self::NoNodePools => Some(
                 "take them up in the snapshot: kubectl get nodes,nodeclaims,nodepools,ec2nodeclasses,pods,daemonsets,pdb,pvc,pv,storageclasses,csinodes,namespaces -A -o yaml".into(),

@@ -376,6 +376,9 @@ mod tests {
             account: None,
             region: None,
             pace: engine::Pace::REAL,
+            helm: crate::HelmSettings::default(),
+            force_conflicts: false,
+            drain_timeout: crate::DRAIN_TIMEOUT,
         };
         let today = Date::new(2026, 11, 21);
         let error = refresh(&target, &region("eu-west-1"), folder.path(), today)

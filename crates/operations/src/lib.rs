@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod cluster;
+mod contents;
 mod error;
 mod exports;
 mod init;
 pub mod instance_types;
+pub mod kubeconfig;
 mod platform_folder;
 mod run;
 mod scope;
@@ -16,12 +19,16 @@ mod target;
 pub use account::{check_account, policies, verify_account};
 pub use aws::preflight::{Check, Finding, Level};
 pub use aws::verify::{Unexpected, VerifyReport, VerifyStep};
+pub use cluster::{EksClusters, access, token};
+pub use contents::{Inside, is_address_of_others, is_made_by_others};
 pub use error::Error;
 pub use exports::{Export, Exported, Scopes};
 pub use init::{init, write_schemas};
+pub use kubernetes::{HelmSettings, Registry};
 pub use platform_folder::{PlatformFolder, SHARED};
 pub use run::{
-    Planned, Session, check_confirmation, drifted, gone, plan_only, read_plan, staying, write_plan,
+    Aim, Planned, Session, check_confirmation, drifted, gone, plan_only, read_plan, staying,
+    write_plan,
 };
 pub use scope::Wanted;
-pub use target::{Connection, StateLocation, Target, TargetKind};
+pub use target::{Connection, DRAIN_TIMEOUT, StateLocation, Target, TargetKind};

@@ -14,6 +14,7 @@ use graph::{Drifted, Inputs, Lifecycle, Live, Parameter, Plan, State, drift, pla
 use journal::Store;
 use tokio::sync::watch;
 
+use crate::contents::{self, Inside, is_made_by_others};
 use crate::error::Error;
 use crate::platform_folder::PlatformFolder;
 use crate::scope::Wanted;
@@ -29,9 +30,29 @@ pub struct Planned {
     pub critical_path_seconds: f64,
     /// Operations whose outcome is not known; the next deploy settles them first, and the plan may change by it.
     pub unsettled: usize,
+    /// What is known of what others have made in the cluster, of a plan to destroy.
+    pub inside: Inside,
 }
 
-/// Plans without changing anything, the state included. AWS is asked only when `refresh` is set.
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// To make what is wanted.
+    Deploy,
+    /// To delete everything, and what others have made in the cluster.
+    Destroy,
+    /// To delete everything of AWS's, where the cluster can't be asked any more.
+    DestroyWithoutCluster,
+}
+
+impl Aim {
+    fn destroys(self) -> bool {
+        self != Self::Deploy
+    }
+}
+
+/// Plans without changing anything, the state included. AWS, and the cluster for a destroy, are asked only when `refresh`
+/// is set.
 ///
 /// # Errors
 ///
@@ -41,7 +62,7 @@ pub async fn plan_only(
     wanted: &Wanted,
     target: &Target,
     refresh: bool,
-    destroy: bool,
+    aim: Aim,
 ) -> Result<Planned, Error> {
     let location = StateLocation {
         folder,
@@ -63,16 +84,38 @@ pub async fn plan_only(
     let mut live = None;
     if let Some(connection) = &connection {
         parameters.extend(known_parameters(connection));
-        live = Some(read(connection, &ledger.state, target).await?);
+        // A destroy takes what is there, whatever has become of it.
+        if !aim.destroys() {
+            live = Some(read(connection, &ledger.state, target).await?);
+        }
     }
-    let plan = make_plan(wanted, &ledger.state, &parameters, live.as_ref(), destroy);
+    let mut plan = make_plan(wanted, &ledger.state, &parameters, live.as_ref(), aim);
+    let inside = inside(connection.as_ref(), target, &ledger.state, aim, &mut plan).await?;
     let critical_path_seconds =
         Steps::of(&plan, &ledger.state).map_or(0.0, |steps| steps.critical_path());
     Ok(Planned {
         plan,
         critical_path_seconds,
         unsettled: ledger.pending.len(),
+        inside,
     })
+}
+
+/// Adds to a plan to destroy what others have made in the cluster, as far as it can be asked.
+async fn inside(
+    connection: Option<&Connection>,
+    target: &Target,
+    state: &State,
+    aim: Aim,
+    plan: &mut Plan,
+) -> Result<Inside, Error> {
+    match (aim, connection) {
+        (Aim::Deploy, _) => Ok(Inside::None),
+        (Aim::DestroyWithoutCluster, _) => Ok(contents::abandon(state, plan)),
+        (Aim::Destroy, Some(connection)) => contents::list(connection, target, state, plan).await,
+        (Aim::Destroy, None) if contents::cluster(state).is_none() => Ok(Inside::None),
+        (Aim::Destroy, None) => Ok(Inside::NotAsked),
+    }
 }
 
 fn make_plan(
@@ -80,10 +123,10 @@ fn make_plan(
     state: &State,
     parameters: &BTreeMap<Parameter, String>,
     live: Option<&Live>,
-    destroy: bool,
+    aim: Aim,
 ) -> Plan {
     let spec_hash = &wanted.platform.hash;
-    if destroy {
+    if aim.destroys() {
         return plan_destroy(wanted.scope(), spec_hash, state);
     }
     let deployer = state
@@ -257,26 +300,29 @@ impl<'w> Session<'w> {
     /// # Errors
     ///
     /// When AWS can't be asked.
-    pub async fn plan(&self, refresh: bool, destroy: bool) -> Result<Planned, Error> {
+    pub async fn plan(&self, refresh: bool, aim: Aim) -> Result<Planned, Error> {
         let state = self.state();
         // A state that was rolled back may list what is not there any more.
-        let live = match refresh || (state.rolled_back && !destroy) {
+        let live = match refresh || (state.rolled_back && !aim.destroys()) {
             true => Some(read(&self.connection, &state, self.target).await?),
             false => None,
         };
-        let plan = make_plan(
+        let mut plan = make_plan(
             self.wanted,
             &state,
             &known_parameters(&self.connection),
             live.as_ref(),
-            destroy,
+            aim,
         );
+        let connection = Some(&self.connection);
+        let inside = inside(connection, self.target, &state, aim, &mut plan).await?;
         let critical_path_seconds =
             Steps::of(&plan, &state).map_or(0.0, |steps| steps.critical_path());
         Ok(Planned {
             plan,
             critical_path_seconds,
             unsettled: self.unsettled(),
+            inside,
         })
     }
 
@@ -325,6 +371,17 @@ impl<'w> Session<'w> {
         let run = RunId::new(uuid::Uuid::new_v4().to_string())
             .map_err(|error| Error::Refused(error.to_string()))?;
         let parameters = known_parameters(&self.connection);
+        // What others have made is deleted because the plan says so, and only then.
+        let of_others = plan
+            .changes
+            .iter()
+            .filter(|change| is_made_by_others(change));
+        for change in of_others.filter(|_| plan.destroy) {
+            if let Some(identifier) = &change.identifier {
+                let in_cluster = &self.connection.in_cluster;
+                in_cluster.claim(&change.type_name, identifier);
+            }
+        }
         self.engine
             .apply(run, kind, plan, &parameters, stop)
             .await
@@ -403,15 +460,24 @@ pub fn check_confirmation(wanted: &Wanted, confirm: Option<&str>) -> Result<(), 
     }
 }
 
-/// The resources of a state that a destroy leaves in AWS.
-pub fn staying(state: &State) -> Vec<&catalog::ids::Address> {
+/// The resources that a destroy leaves in AWS: those of a state, and those that an interrupted destroy has forgotten already
+/// and that the sweep has seen.
+pub fn staying(state: &State, wanted: &Wanted, sweep: Option<&Sweep>) -> BTreeSet<Address> {
     let stays = |lifecycle: &Lifecycle| !matches!(lifecycle, Lifecycle::Managed);
-    state
+    let known = state
         .resources
         .iter()
         .filter(|(_, known)| stays(&known.lifecycle))
-        .map(|(address, _)| address)
-        .collect()
+        .map(|(address, _)| address);
+    let seen = sweep
+        .into_iter()
+        .flat_map(|sweep| &sweep.owned)
+        .filter_map(|owned| owned.address.as_ref())
+        .filter(|address| {
+            let resource = wanted.graph.get(address);
+            resource.is_some_and(|resource| stays(&resource.lifecycle))
+        });
+    known.chain(seen).cloned().collect()
 }
 
 /// Reads a plan that `plan --out` has written.

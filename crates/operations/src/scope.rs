@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use catalog::Date;
 use catalog::ids::{AccountId, EnvironmentName};
-use graph::{Graph, Scope};
+use graph::{Graph, Lifecycle, Scope, Value};
 use spec::{Diagnostic, Override, Platform};
 
 use crate::error::Error;
@@ -73,6 +73,21 @@ impl Wanted {
     /// Whose resources they are.
     pub fn scope(&self) -> &Scope {
         self.graph.scope()
+    }
+
+    /// The name of the scope's cluster; none when it has none (what environments share).
+    pub fn cluster(&self) -> Option<String> {
+        let cluster = self
+            .graph
+            .resources()
+            .find(|resource| resource.type_name.as_str() == "AWS::EKS::Cluster")?;
+        if let Lifecycle::Existing(identifier) = &cluster.lifecycle {
+            return Some(identifier.to_string());
+        }
+        match cluster.properties.get("Name") {
+            Some(Value::String(name)) => Some(name.clone()),
+            _ => None,
+        }
     }
 
     /// The account that the spec names.

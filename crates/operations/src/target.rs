@@ -3,12 +3,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::ids::{AccountId, EnvironmentName, Region};
-use engine::{Pace, Provider, patiently};
+use engine::{Pace, Provider, Routed, patiently};
 use journal::{FolderStore, Store};
+use kubernetes::{HelmSettings, KubernetesProvider};
 use spec::model::StateBackendKind;
 
+use crate::cluster::EksClusters;
 use crate::error::Error;
 use crate::platform_folder::PlatformFolder;
 use crate::scope::Wanted;
@@ -49,15 +52,28 @@ pub struct Target {
     pub region: Option<Region>,
     /// How fast time goes there.
     pub pace: Pace,
+    /// Where Helm is.
+    pub helm: HelmSettings,
+    /// Whether fields of Kubernetes objects that others have set are taken over.
+    pub force_conflicts: bool,
+    /// How long a destroy respects what holds a cluster's nodes, in modelled time.
+    pub drain_timeout: Duration,
 }
+
+/// How long a destroy respects what holds a cluster's nodes, unless it is told otherwise, in modelled time.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// An opened target.
 #[derive(Clone)]
 pub struct Connection {
     /// What makes resources there.
     pub provider: Arc<dyn Provider>,
+    /// What makes those of them that live in clusters.
+    pub in_cluster: Arc<KubernetesProvider>,
     /// The session, for what is not a resource.
     pub session: aws::Session,
+    /// The ways into clusters.
+    pub clusters: Arc<EksClusters>,
     /// The account.
     pub account: AccountId,
     /// The IAM principal that deploys.
@@ -91,13 +107,25 @@ impl Target {
                 actual: identity.account,
             });
         }
-        let provider = aws::AwsProvider::new(session.clone());
+        let provider = Arc::new(aws::AwsProvider::new(session.clone()).at_pace(self.pace));
         let deployer = patiently(self.pace, || provider.deployer())
             .await
             .map_err(refused)?;
+        let clusters = Arc::new(EksClusters::new(provider.clone()));
+        let in_cluster = Arc::new(KubernetesProvider::new(kubernetes::Options {
+            scope: wanted.scope().clone(),
+            names: wanted.cluster().into_iter().collect(),
+            clusters: clusters.clone(),
+            pace: self.pace,
+            force_conflicts: self.force_conflicts,
+            drain_timeout: self.drain_timeout,
+            helm: self.helm.clone(),
+        }));
         Ok(Connection {
-            provider: Arc::new(provider),
+            provider: Arc::new(Routed::new(provider, in_cluster.clone())),
+            in_cluster,
             session,
+            clusters,
             account: identity.account,
             deployer,
             pace: self.pace,
@@ -128,7 +156,7 @@ impl Target {
             .map_err(|error| Error::Session(Box::new(error)))
     }
 
-    fn check_region(&self, wanted: &Region) -> Result<(), Error> {
+    pub(crate) fn check_region(&self, wanted: &Region) -> Result<(), Error> {
         match &self.region {
             Some(actual) if actual != wanted => Err(Error::WrongRegion {
                 wanted: wanted.clone(),

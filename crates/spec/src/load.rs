@@ -1,6 +1,6 @@
 //! From texts to a [`Platform`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{self, Diagnostic};
 use crate::model::Spec;
+use crate::model::services::{Priority, Services};
 use crate::overlay;
 use crate::platform::Platform;
 use crate::source::{Place, Source};
@@ -21,8 +22,8 @@ use crate::variables::{self, Override};
 
 /// The name of the scope that environments share: it has `platform.yaml` alone.
 const SHARED: &str = "shared";
-/// Keys that are simulated and not deployed yet.
-pub(crate) const NOT_DEPLOYED: [&str; 3] = ["nodeClass", "nodePools", "services"];
+/// The key that is simulated and not deployed yet, but for what [`deployed_of`] it.
+pub(crate) const NOT_DEPLOYED: &str = "services";
 /// Availability zones that a platform spans unless told otherwise.
 const ZONES: usize = 3;
 
@@ -207,7 +208,7 @@ fn finish(mut spec: Spec, environment: &EnvironmentName) -> Result<Platform, Dia
     })?;
     // What is not deployed makes no plan stale and no environment out of date.
     if let Some(keys) = value.as_object_mut() {
-        keys.retain(|key, _| !NOT_DEPLOYED.contains(&key.as_str()));
+        keys.insert(NOT_DEPLOYED.to_owned(), deployed_of(&spec.services));
     }
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
@@ -225,6 +226,22 @@ fn finish(mut spec: Spec, environment: &EnvironmentName) -> Result<Platform, Dia
         spec,
         hash,
     })
+}
+
+/// What a deploy makes of services: their namespaces and priority classes.
+fn deployed_of(services: &Services) -> Value {
+    let enabled = || services.values().filter(|service| service.enabled);
+    // Every cluster has these.
+    let there = ["default", "kube-system"];
+    let namespaces: BTreeSet<&str> = enabled()
+        .map(|service| service.namespace.as_str())
+        .filter(|name| !there.contains(name))
+        .collect();
+    let priorities: BTreeSet<Priority> = enabled()
+        .map(|service| service.priority_class)
+        .filter(|priority| *priority != Priority::Normal)
+        .collect();
+    serde_json::json!({ "namespaces": namespaces, "priorityClasses": priorities })
 }
 
 /// JSON with sorted keys and without spaces, whatever order the map type of this build has.

@@ -1,4 +1,4 @@
-//! A validated spec becomes Kubernetes objects: what the simulator reads, and what the Kubernetes half of a deploy applies.
+//! A validated spec becomes Kubernetes objects: what the simulator reads, and what a deploy applies.
 //!
 //! Three sets, since they come from three hands:
 //!
@@ -26,8 +26,11 @@ mod storage;
 use objects::snapshot::Object;
 use spec::Platform;
 
+pub(crate) use node_class::AFTER_DEPLOY;
 pub use nodes::system_nodes;
+pub(crate) use platform::karpenter_pods;
 pub use platform::platform_objects;
+pub(crate) use storage::foundation;
 
 /// Which number of replicas the services have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -74,16 +77,35 @@ pub enum Error {
 /// Everything in the spec that no object can be made of.
 pub fn objects(platform: &Platform, replicas: Replicas) -> Result<Vec<Object>, Vec<Error>> {
     let mut errors = Vec::new();
-    let mut objects = storage::foundation(platform);
+    let mut objects = foundation(platform);
     if platform.spec.karpenter.enabled {
-        objects.push(node_class::render(platform));
-        objects.extend(node_pools::render(platform, &mut errors));
+        match karpenter_objects(platform) {
+            Ok((class, pools)) => {
+                objects.push(class);
+                objects.extend(pools);
+            }
+            Err(more) => errors.extend(more),
+        }
     }
     objects.extend(services::render(platform, replicas, &mut errors));
     if errors.is_empty() {
         Ok(objects)
     } else {
         Err(errors)
+    }
+}
+
+/// The node class and the node pools.
+///
+/// # Errors
+///
+/// Every text of a pool that Karpenter doesn't take.
+pub(crate) fn karpenter_objects(platform: &Platform) -> Result<(Object, Vec<Object>), Vec<Error>> {
+    let mut errors = Vec::new();
+    let pools = node_pools::render(platform, &mut errors);
+    match errors.as_slice() {
+        [] => Ok((node_class::render(platform), pools)),
+        _ => Err(errors),
     }
 }
 

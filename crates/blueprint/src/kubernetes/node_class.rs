@@ -20,6 +20,11 @@ use crate::tags;
 /// (https://bottlerocket.dev, "Default volumes").
 const BOTTLEROCKET_SYSTEM_GIB: u32 = 4;
 
+/// What a node class says that is known only after the deploy: address and property. Each is one of
+/// [`crate::environment`]'s graph.
+pub(crate) const AFTER_DEPLOY: [(&str, &str); 1] = [CLUSTER_SECURITY_GROUP];
+const CLUSTER_SECURITY_GROUP: (&str, &str) = ("cluster/cluster", "ClusterSecurityGroupId");
+
 pub(super) fn name(platform: &Platform) -> String {
     named(platform, &platform.spec.node_class.name)
 }
@@ -51,7 +56,7 @@ pub(super) fn render(platform: &Platform) -> Object {
             }],
             subnet_selector_terms: subnets(platform),
             security_group_selector_terms: vec![SelectorTerm {
-                id: Some(after_deploy("cluster/cluster", "ClusterSecurityGroupId")),
+                id: Some(after_deploy(CLUSTER_SECURITY_GROUP)),
                 ..SelectorTerm::default()
             }],
             instance_profile: Some(instance_profile(platform)),
@@ -74,7 +79,7 @@ pub(super) fn render(platform: &Platform) -> Object {
 }
 
 /// What is known when the resource at the address is there, as a reference is displayed.
-fn after_deploy(address: &'static str, property: &str) -> String {
+fn after_deploy((address, property): (&'static str, &str)) -> String {
     let to = Address::new(address).expect("an address of the blueprint's own");
     Reference {
         to,

@@ -53,7 +53,7 @@ pub fn platform_objects(platform: &Platform) -> Vec<Object> {
         objects.extend(cloudwatch());
     }
     if spec.karpenter.enabled {
-        objects.extend(karpenter());
+        objects.extend(karpenter(platform));
     }
     if spec.load_balancer_controller.enabled {
         objects.extend(load_balancer_controller());
@@ -143,8 +143,13 @@ impl Part {
 
     /// Two replicas, one of which may be missing.
     fn pair(&self) -> [Object; 2] {
+        self.budgeted(2)
+    }
+
+    /// So many replicas, one of which may be missing.
+    fn budgeted(&self, replicas: i32) -> [Object; 2] {
         let budget = disruption_budget(self.metadata(), &self.labels, Some(1), None);
-        [self.deployment(2), budget]
+        [self.deployment(replicas), budget]
     }
 }
 
@@ -312,14 +317,42 @@ fn cloudwatch() -> Vec<Object> {
     ]
 }
 
+/// What Karpenter's own pods are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KarpenterPods {
+    /// How many there are.
+    pub(crate) replicas: i32,
+    /// The CPU of each.
+    pub(crate) cpu: &'static str,
+    /// The memory of each.
+    pub(crate) memory: &'static str,
+    /// The label of the nodes that they run on.
+    pub(crate) node: (&'static str, &'static str),
+}
+
+/// Two of them, or one where one node is all that there is: they never share a node.
+pub(crate) fn karpenter_pods(platform: &Platform) -> KarpenterPods {
+    KarpenterPods {
+        replicas: if platform.spec.system_nodes.desired > 1 {
+            2
+        } else {
+            1
+        },
+        cpu: "1",
+        memory: "1Gi",
+        node: SYSTEM,
+    }
+}
+
 /// Its chart keeps it off the nodes that it makes, and its replicas apart, in zones as in nodes.
-fn karpenter() -> [Object; 2] {
+fn karpenter(platform: &Platform) -> [Object; 2] {
     let account = ServiceAccount::KARPENTER;
+    let pods = karpenter_pods(platform);
     let mut part = Part::new(
         account.name,
         account.namespace,
         ("app.kubernetes.io/name", "karpenter"),
-        vec![container("controller", "1", "1Gi")],
+        vec![container("controller", pods.cpu, pods.memory)],
     )
     .critical(Critical::Cluster)
     .on_system_nodes();
@@ -330,7 +363,7 @@ fn karpenter() -> [Object; 2] {
         ..Affinity::default()
     });
     part.pod.topology_spread_constraints = Some(vec![spread(ZONE, "DoNotSchedule", &part.labels)]);
-    part.pair()
+    part.budgeted(pods.replicas)
 }
 
 fn load_balancer_controller() -> [Object; 2] {

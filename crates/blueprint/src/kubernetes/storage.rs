@@ -29,7 +29,7 @@ pub(super) fn priority_class(priority: Priority) -> Option<(&'static str, i32)> 
     }
 }
 
-pub(super) fn foundation(platform: &Platform) -> Vec<Object> {
+pub(crate) fn foundation(platform: &Platform) -> Vec<Object> {
     let services = || {
         platform
             .spec

@@ -5,6 +5,7 @@
 extern crate seaworthy_blueprint as blueprint;
 
 mod fixtures;
+mod inside;
 mod kubernetes;
 mod lifecycle;
 mod order;

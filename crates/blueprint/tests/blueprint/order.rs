@@ -56,6 +56,40 @@ fn the_order_that_eks_demands_holds_on_every_platform() {
                 "addons/metrics-server",
             ],
         ),
+        (
+            "kubernetes/storage-class/gp3",
+            &["addons/aws-ebs-csi-driver"],
+        ),
+        (
+            "kubernetes/namespace/external-secrets",
+            &["addons/aws-ebs-csi-driver", "addons/coredns"],
+        ),
+        (
+            "kubernetes/priority-class/services-high",
+            &["cluster/access-entry/deployer"],
+        ),
+        (
+            "karpenter/release",
+            &[
+                "system-nodes/node-group",
+                "addons/coredns",
+                "karpenter/pod-identity-association",
+                "karpenter/queue-policy",
+                "karpenter/rule/interruption",
+            ],
+        ),
+        (
+            "karpenter/node-class/shop-prod-nodeclass",
+            &[
+                "karpenter/release",
+                "karpenter/node-access-entry",
+                "karpenter/node-instance-profile",
+            ],
+        ),
+        (
+            "karpenter/node-pool/general",
+            &["karpenter/node-class/shop-prod-nodeclass"],
+        ),
     ];
     for (name, platform) in all() {
         let graph = environment(&name, &platform);

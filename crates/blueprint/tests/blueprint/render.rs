@@ -18,10 +18,12 @@ struct World<'a>(&'a Graph);
 impl Lookup for World<'_> {
     fn attribute(&self, reference: &Reference) -> Option<Json> {
         let target = self.0.get(&reference.to)?;
-        let Attribute::Property(path) = &reference.attribute else {
-            panic!("{reference} should name a property")
+        let property = match &reference.attribute {
+            Attribute::Property(path) => path.property()?,
+            // A cluster's identifier is its name.
+            Attribute::Identifier if target.type_name.resource() == "Cluster" => "Name",
+            Attribute::Identifier => panic!("{reference} should name a property"),
         };
-        let property = path.property()?;
         if let Some(value) = target.properties.get(property) {
             return Some(resolve(value, self));
         }
@@ -49,6 +51,7 @@ impl Lookup for World<'_> {
             ("Cluster", "Arn") => {
                 format!("arn:{partition}:eks:{region}:{ACCOUNT}:cluster/shop-prod")
             }
+            ("Cluster", "ClusterSecurityGroupId") => format!("sg-{id}"),
             ("Queue", "QueueUrl") => format!("https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}"),
             ("Queue", "Arn") => format!("arn:{partition}:sqs:{region}:{ACCOUNT}:{name}"),
             ("Bucket", "Arn") => format!("arn:{partition}:s3:::{name}"),

@@ -145,7 +145,8 @@ impl FromStr for FeatureGate {
 /// The most time that is played.
 const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A length of time that is told in words of `90s`, `30m`, `2h`.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text
         .parse()
         .map_err(|_| "a time such as 90s, 30m or 2h is wanted".to_owned())?;

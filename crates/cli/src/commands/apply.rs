@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::ids::EnvironmentName;
 use engine::{Observer, Outcome, Report, Settings, Stop};
-use operations::{Level, Planned, SHARED, Session, Target, Wanted};
+use operations::{Aim, Level, Planned, SHARED, Session, Target, Wanted};
 use seaworthy_cli::args::{BootstrapArgs, DeployArgs, DestroyArgs, Output, PaceArgs};
 use seaworthy_cli::progress::{self, Progress};
 use seaworthy_cli::render::plan::{Detail, PlanView};
@@ -26,8 +27,21 @@ struct Request<'a> {
     confirm: Option<&'a str>,
     yes: bool,
     refresh: bool,
+    force_conflicts: bool,
+    drain_timeout: Duration,
+    without_cluster: bool,
     pace: PaceArgs,
     output: Output,
+}
+
+impl Request<'_> {
+    fn aim(&self) -> Aim {
+        match (self.destroy, self.without_cluster) {
+            (false, _) => Aim::Deploy,
+            (true, false) => Aim::Destroy,
+            (true, true) => Aim::DestroyWithoutCluster,
+        }
+    }
 }
 
 pub(crate) async fn deploy(
@@ -42,6 +56,9 @@ pub(crate) async fn deploy(
         confirm: None,
         yes: args.yes,
         refresh: args.refresh,
+        force_conflicts: args.force_conflicts,
+        drain_timeout: operations::DRAIN_TIMEOUT,
+        without_cluster: false,
         pace: args.pace,
         output: args.output.output,
     };
@@ -61,6 +78,9 @@ pub(crate) async fn destroy(
         confirm: args.confirm.as_deref(),
         yes: args.yes,
         refresh: false,
+        force_conflicts: false,
+        drain_timeout: args.drain_timeout,
+        without_cluster: args.without_cluster,
         pace: args.pace,
         output: args.output.output,
     };
@@ -82,6 +102,9 @@ pub(crate) async fn bootstrap(
         confirm: args.confirm.as_deref(),
         yes: args.yes,
         refresh: args.refresh,
+        force_conflicts: false,
+        drain_timeout: operations::DRAIN_TIMEOUT,
+        without_cluster: false,
         pace: args.pace,
         output: args.output.output,
     };
@@ -108,7 +131,11 @@ async fn carry_out(
         operations::check_confirmation(&wanted, request.confirm)?;
     }
     let kept = request.plan.map(operations::read_plan).transpose()?;
-    let target = surroundings.target(&wanted.platform.region)?;
+    let target = Target {
+        force_conflicts: request.force_conflicts,
+        drain_timeout: request.drain_timeout,
+        ..surroundings.target(&wanted.platform.region)?
+    };
     let progress = Progress::new(progress::Options {
         // A log and a display that redraws itself would write over each other.
         stream: Stream {
@@ -199,12 +226,12 @@ impl Work<'_> {
                 self.session.check(&plan)?;
                 Planned {
                     plan,
-                    ..self.session.plan(false, self.request.destroy).await?
+                    ..self.session.plan(false, self.request.aim()).await?
                 }
             }
             None => {
                 self.session
-                    .plan(self.request.refresh, self.request.destroy)
+                    .plan(self.request.refresh, self.request.aim())
                     .await?
             }
         };
@@ -218,6 +245,7 @@ impl Work<'_> {
                 warnings: &self.wanted.warnings,
                 critical_path_seconds: planned.critical_path_seconds,
                 unsettled: planned.unsettled,
+                inside: planned.inside,
             };
             render::plan::text(
                 &mut io::stdout(),
@@ -250,9 +278,9 @@ impl Work<'_> {
             false => None,
         };
         let retained: Vec<String> = match self.request.destroy {
-            true => operations::staying(&before)
+            true => operations::staying(&before, self.wanted, sweep.as_ref())
                 .into_iter()
-                .map(ToString::to_string)
+                .map(|address| address.to_string())
                 .collect(),
             false => Vec::new(),
         };

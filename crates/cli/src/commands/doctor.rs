@@ -23,6 +23,7 @@ pub(crate) async fn run(
     )];
     checks.extend(platform(surroundings));
     checks.push(sandbox(surroundings));
+    checks.push(helm(surroundings));
     if surroundings.global.target == TargetName::Aws {
         checks.push(credentials(surroundings).await);
     }
@@ -36,6 +37,18 @@ pub(crate) async fn run(
     } else {
         Ending::Failed
     })
+}
+
+fn helm(surroundings: &Surroundings) -> Check {
+    match surroundings.helm().program {
+        Some(program) => Check::new("helm", CheckStatus::Ok, program.display().to_string()),
+        None => Check::new(
+            "helm",
+            CheckStatus::Warning,
+            "not found: no release can be made",
+        )
+        .help("install Helm 3.14 or later, run scripts/tools, or set SEAWORTHY_HELM"),
+    }
 }
 
 fn platform(surroundings: &Surroundings) -> Vec<Check> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use graph::Action;
-use operations::{Finding, Level, StateLocation, VerifyReport};
+use operations::{Aim, Finding, Level, StateLocation, VerifyReport};
 use seaworthy_cli::args::{
     DriftArgs, IamPolicyArgs, Output, PlanArgs, PlanOutput, PreflightArgs, StatusArgs,
     VerifyAwsArgs,
@@ -28,8 +28,11 @@ pub(crate) async fn plan(
         true => surroundings.target(&wanted.platform.region)?,
         false => surroundings.target_as_it_is()?,
     };
-    let planned =
-        operations::plan_only(&folder, &wanted, &target, args.refresh, args.destroy).await?;
+    let aim = match args.destroy {
+        true => Aim::Destroy,
+        false => Aim::Deploy,
+    };
+    let planned = operations::plan_only(&folder, &wanted, &target, args.refresh, aim).await?;
     if let Some(file) = &args.out {
         operations::write_plan(file, &planned.plan)?;
     }
@@ -39,6 +42,7 @@ pub(crate) async fn plan(
         warnings: &wanted.warnings,
         critical_path_seconds: planned.critical_path_seconds,
         unsettled: planned.unsettled,
+        inside: planned.inside,
     };
     let detail = if args.all {
         Detail::All
@@ -150,7 +154,7 @@ pub(crate) async fn preflight(
     let folder = surroundings.folder()?;
     let wanted = surroundings.wanted(&folder, &args.scope.environment)?;
     let target = surroundings.target(&wanted.platform.region)?;
-    let planned = operations::plan_only(&folder, &wanted, &target, false, false).await?;
+    let planned = operations::plan_only(&folder, &wanted, &target, false, Aim::Deploy).await?;
     let connection = target.connect(&wanted).await?;
     let checks = as_checks(operations::check_account(&connection, &wanted, &planned.plan).await);
     let out = &mut io::stdout();

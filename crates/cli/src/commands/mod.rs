@@ -2,6 +2,7 @@
 
 mod apply;
 mod catalog;
+mod cluster;
 mod doctor;
 mod export;
 mod look;
@@ -37,6 +38,8 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Ending, Failu
         Command::Bootstrap(bootstrap) => {
             apply::bootstrap(&surroundings, terminal, &bootstrap).await
         }
+        Command::Kubeconfig(kubeconfig) => cluster::kubeconfig(&surroundings, &kubeconfig).await,
+        Command::Token(token) => cluster::token(&surroundings, &token).await,
         Command::Export(export) => export::run(&surroundings, &export),
         Command::Simulate(simulate) => simulate::run(&surroundings, terminal, &simulate),
         Command::Catalog(command) => catalog::run(&surroundings, &command).await,

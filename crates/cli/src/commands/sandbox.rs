@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use sandbox::process::{self, UNSET_VARIABLES};
-use sandbox::{Faults, ServeOptions, Settings, StartOptions, Status, TimeScale};
-use seaworthy_cli::args::{EnvShell, Output, SandboxCommand, SandboxStartArgs};
+use sandbox::{
+    Faults, InstanceEvent, Interrupted, ServeOptions, Settings, StartOptions, Status, TimeScale,
+};
+use seaworthy_cli::args::{EnvShell, InterruptEvent, Output, SandboxCommand, SandboxStartArgs};
 use seaworthy_cli::terminal::Terminal;
 use serde_json::json;
 
@@ -85,6 +87,13 @@ pub(crate) async fn run(
                 more => format!("{more} faults are on order.\n"),
             })?;
         }
+        SandboxCommand::Interrupt(args) => {
+            let happened = process::interrupt(&folder, &args.instance, event(args.event))?;
+            match args.output.output {
+                Output::Json => print_json(&happened)?,
+                Output::Text => print(&interrupted_text(args.event, &happened))?,
+            }
+        }
         SandboxCommand::World => print_json(&process::world(&folder)?)?,
         SandboxCommand::Serve(args) => {
             let mut options = ServeOptions::load(&folder)?;
@@ -154,6 +163,42 @@ fn described(status: &Status) -> String {
         "http://127.0.0.1:{}, account {}, {}, {pace} (process {})",
         status.port, overview.account, overview.region, status.pid
     )
+}
+
+fn event(event: InterruptEvent) -> InstanceEvent {
+    match event {
+        InterruptEvent::Spot => InstanceEvent::SpotInterruption,
+        InterruptEvent::Rebalance => InstanceEvent::RebalanceRecommendation,
+        InterruptEvent::ScheduledChange => InstanceEvent::ScheduledChange,
+        InterruptEvent::Stopping => InstanceEvent::Stopping,
+        InterruptEvent::Terminated => InstanceEvent::Terminated,
+    }
+}
+
+fn interrupted_text(event: InterruptEvent, happened: &Interrupted) -> String {
+    let what = match event {
+        InterruptEvent::Spot => "EC2 takes it back",
+        InterruptEvent::Rebalance => "EC2 recommends to leave it",
+        InterruptEvent::ScheduledChange => "its machine is to be retired",
+        InterruptEvent::Stopping => "it stops",
+        InterruptEvent::Terminated => "it is terminated",
+    };
+    let when = match happened.ends_in_seconds {
+        Some(seconds) if seconds >= 0.5 => format!(" in {seconds:.0} s of the sandbox's time"),
+        _ => String::new(),
+    };
+    let mut text = format!("{} ({}): {what}{when}.\n", happened.node, happened.instance);
+    text.push_str(match happened.queues {
+        0 => {
+            "No queue was told: no rule of EventBridge hands this on, so nobody drains the node.\n"
+        }
+        1 => "One queue was told.\n",
+        _ => "Several queues were told.\n",
+    });
+    if let Some(replacement) = &happened.replacement {
+        let _ = writeln!(text, "Its node group launches {replacement} in its place.");
+    }
+    text
 }
 
 fn status_json(status: Option<&Status>) -> Result<serde_json::Value, Failure> {

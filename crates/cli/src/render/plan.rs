@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use graph::{Action, Change, Plan, Summary};
+use operations::{Inside, is_made_by_others};
 use serde::Serialize;
 use spec::{Diagnostic, Override};
 
@@ -22,6 +23,8 @@ pub struct PlanView<'a> {
     pub critical_path_seconds: f64,
     /// Operations of an earlier run whose outcome is not known.
     pub unsettled: usize,
+    /// What is known of what others have made in the cluster.
+    pub inside: Inside,
 }
 
 /// How much is shown.
@@ -39,7 +42,7 @@ const SECTIONS: [(Action, &str); 7] = [
     (Action::Replace, "To replace"),
     (Action::Delete, "To delete"),
     (Action::Read, "To read, somebody else's"),
-    (Action::Forget, "To forget, left in AWS"),
+    (Action::Forget, "To forget, not deleted"),
     (Action::Unchanged, "Unchanged"),
 ];
 
@@ -88,6 +91,11 @@ pub fn text(
             writeln!(out, "{}", style.paint(Tone::Changed, &line))?;
         }
     }
+    if let Some(note) = note(view.inside, plan) {
+        for line in terminal::wrapped(&note, style.columns()) {
+            writeln!(out, "{}", style.paint(Tone::Changed, &line))?;
+        }
+    }
     let address_width = plan
         .changes
         .iter()
@@ -96,6 +104,22 @@ pub fn text(
         .max()
         .unwrap_or_default()
         .min(48);
+    let of_others: Vec<&Change> = plan
+        .changes
+        .iter()
+        .filter(|change| is_made_by_others(change))
+        .collect();
+    if !of_others.is_empty() {
+        writeln!(out)?;
+        let heading = format!(
+            "To remove from the cluster first, made by others ({})",
+            of_others.len()
+        );
+        writeln!(out, "{}", style.strong(Tone::Removed, &heading))?;
+        for change in of_others {
+            write_change(out, change, detail, plan.destroy, address_width, style)?;
+        }
+    }
     for (action, title) in SECTIONS {
         if !shown(action, detail) {
             continue;
@@ -103,7 +127,7 @@ pub fn text(
         let changes: Vec<&Change> = plan
             .changes
             .iter()
-            .filter(|change| change.action == action)
+            .filter(|change| change.action == action && !is_made_by_others(change))
             .collect();
         if changes.is_empty() {
             continue;
@@ -123,6 +147,24 @@ pub fn text(
         writeln!(out, "The longest chain takes about {longest} at AWS.")?;
     }
     writeln!(out, "{}", summary_line(&plan.summary, style))
+}
+
+/// What a reader of a plan to destroy must know of what others have in the cluster.
+fn note(inside: Inside, plan: &Plan) -> Option<String> {
+    match inside {
+        Inside::None | Inside::Listed(_) => None,
+        Inside::NotAsked => Some(format!(
+            "What others have made in the cluster is not in this plan: --refresh asks the cluster. `seaworthy destroy -e {}` asks it in any case, and shows what goes before it begins.",
+            plan.scope.environment
+        )),
+        Inside::Gone => Some(
+            "The cluster is gone, and what was in it: the rest is deleted without it.".to_owned(),
+        ),
+        Inside::Abandoned => Some(
+            "The cluster is not asked. What others have in it goes with it; its nodes and load balancers are deleted by their tags, and volumes of claims stay in the account."
+                .to_owned(),
+        ),
+    }
 }
 
 fn shown(action: Action, detail: Detail) -> bool {
@@ -164,7 +206,7 @@ fn write_change(
     // What the section says already goes without saying.
     let obvious = match change.action {
         Action::Create => change.reason == "not there yet",
-        Action::Delete => destroy,
+        Action::Delete => destroy && change.reason == "no longer wanted",
         Action::Unchanged => true,
         _ => false,
     };
@@ -292,10 +334,34 @@ struct Document<'a> {
     warnings: &'a [Diagnostic],
     critical_path_seconds: f64,
     unsettled_operations: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contents: Option<ContentsDocument>,
+}
+
+/// What is known of what others have made in the cluster: their deletions have addresses under `contents/`.
+#[derive(Serialize)]
+#[serde(tag = "known", rename_all = "camelCase")]
+enum ContentsDocument {
+    NotAsked,
+    ClusterGone,
+    Abandoned,
+    Listed { count: usize },
+}
+
+impl ContentsDocument {
+    fn of(inside: Inside) -> Option<Self> {
+        match inside {
+            Inside::None => None,
+            Inside::NotAsked => Some(Self::NotAsked),
+            Inside::Gone => Some(Self::ClusterGone),
+            Inside::Abandoned => Some(Self::Abandoned),
+            Inside::Listed(count) => Some(Self::Listed { count }),
+        }
+    }
 }
 
 /// Writes the plan as JSON: its own document, which `deploy --plan` takes, with `overrides`, `warnings`,
-/// `criticalPathSeconds` and `unsettledOperations` beside it.
+/// `criticalPathSeconds` and `unsettledOperations` beside it, and `contents` for a plan to destroy.
 ///
 /// # Errors
 ///
@@ -309,6 +375,7 @@ pub fn json(out: &mut dyn Write, view: &PlanView<'_>) -> io::Result<()> {
             warnings: view.warnings,
             critical_path_seconds: view.critical_path_seconds,
             unsettled_operations: view.unsettled,
+            contents: ContentsDocument::of(view.inside),
         },
     )
 }
@@ -417,6 +484,7 @@ mod tests {
             warnings: &[],
             critical_path_seconds: 1262.0,
             unsettled: 0,
+            inside: Inside::None,
         }
     }
 

@@ -203,13 +203,27 @@ pub fn next_step(failure: &Failure, verb: &str, hints: Hints<'_>) -> String {
             hints.command("preflight")
         );
     }
+    // What a cluster, or Helm, has said with what to do about it.
+    let told = [
+        "ChartNotFound",
+        "FieldManagerConflict",
+        "Forbidden",
+        "HelmMissing",
+        "NotOurs",
+        "NotReadyInTime",
+        "StillThere",
+        "Unauthorized",
+    ];
+    if told.contains(&code.as_str()) {
+        return format!("when that is put right, `{again}` goes on from here");
+    }
     match class {
         ErrorClass::Throttled => {
             format!(
                 "AWS took no more calls for a long time: `{again} --rate 2` goes on, more slowly"
             )
         }
-        ErrorClass::Retryable | ErrorClass::Propagation => {
+        ErrorClass::Retryable | ErrorClass::Propagation | ErrorClass::NotReady => {
             format!("it was tried again for as long as makes sense; `{again}` goes on from here")
         }
         ErrorClass::Unreachable => {

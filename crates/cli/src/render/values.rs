@@ -1,6 +1,6 @@
 //! Property values as text: compact, what isn't known or is secret said in words, and only what differs of a pair.
 
-use graph::{Lookup, Parameter, Reference, SecretReference, as_secret, resolve};
+use graph::{Lookup, Parameter, Reference, SecretReference, as_secret, is_secret, resolve};
 use serde_json::Value as Json;
 
 use crate::terminal::{Style, Tone, cut, one_line};
@@ -20,6 +20,11 @@ pub fn compact(value: &Json) -> String {
             Some(key) => format!("(secret {secret}#{})", one_line(&key)),
             None => format!("(secret {secret})"),
         };
+    }
+    if is_secret(value) {
+        let parts = value["$join"].as_array().into_iter().flatten();
+        let parts: Vec<_> = parts.map(compact).collect();
+        return format!("(joined: {})", parts.join(" "));
     }
     match value {
         Json::String(text) => match one_line(text) {
@@ -161,7 +166,7 @@ fn collect(
 }
 
 fn is_marker(value: Option<&Json>) -> bool {
-    value.is_some_and(|value| value.get("$unknown").is_some() || as_secret(value).is_some())
+    value.is_some_and(|value| value.get("$unknown").is_some() || is_secret(value))
 }
 
 /// The items of `list` that are not in `other`, each as often as it is missing there.

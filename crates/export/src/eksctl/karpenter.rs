@@ -6,6 +6,7 @@
 //! the file `karpenter-nodes.yaml` has their entry, for after the cluster, since EKS takes no entry of a role that is not
 //! there yet.
 
+use catalog::charts::KARPENTER;
 use catalog::versions::KubernetesVersion;
 use graph::Resource;
 use serde_json::Value as Json;
@@ -17,12 +18,6 @@ use super::text::referred;
 use super::{Scene, Sheet};
 use crate::Module;
 
-/// The version that is installed. No spec and no graph says one: it is the newest whose sources were read, which run on
-/// the versions of Kubernetes below (`pkg/providers/version/version.go` of karpenter-provider-aws v1.14.1).
-const VERSION: &str = "1.14.1";
-/// The oldest and the newest Kubernetes that [`VERSION`] runs on.
-const RUNS_ON: [KubernetesVersion; 2] =
-    [KubernetesVersion::new(1, 26), KubernetesVersion::new(1, 36)];
 /// Stands for a version of Karpenter that runs on the cluster. eksctl itself refuses it, since it is no version.
 pub(super) const KARPENTER_VERSION: &str = "<KARPENTER_VERSION>";
 
@@ -162,11 +157,11 @@ fn draw_entries<'r>(
     sheet.afterwards = Some(afterwards);
 }
 
-/// The version of Karpenter for a version of Kubernetes.
+/// The version of Karpenter for a version of Kubernetes: the one that a deploy installs, where it runs on it.
 fn version(kubernetes: Option<&str>) -> &'static str {
     let kubernetes = kubernetes.and_then(|text| text.parse::<KubernetesVersion>().ok());
     match kubernetes {
-        Some(version) if (RUNS_ON[0]..=RUNS_ON[1]).contains(&version) => VERSION,
+        Some(version) if KARPENTER.runs_on(version) => KARPENTER.version,
         _ => KARPENTER_VERSION,
     }
 }
@@ -180,7 +175,10 @@ mod tests {
     #[test]
     fn every_known_kubernetes_has_a_karpenter_and_no_other_is_guessed_at() {
         for release in RELEASES {
-            assert_eq!(version(Some(&release.version.to_string())), VERSION);
+            assert_eq!(
+                version(Some(&release.version.to_string())),
+                KARPENTER.version
+            );
         }
         assert_eq!(version(Some("1.37")), KARPENTER_VERSION);
         assert_eq!(version(Some("1.25")), KARPENTER_VERSION);

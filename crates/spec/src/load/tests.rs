@@ -228,11 +228,15 @@ fn what_is_not_deployed_changes_no_hash() {
     };
     let bare = hash("");
     assert_eq!(hash("services: {web: {image: a}}\n"), bare);
-    assert_eq!(
-        hash("nodePools: {a: {weight: 3}}\nnodeClass: {maxPods: 58}\n"),
-        bare
-    );
-    assert_ne!(hash("redis: {enabled: true}\n"), bare);
+    for deployed in [
+        "redis: {enabled: true}\n",
+        "nodePools: {a: {weight: 3}}\n",
+        "nodeClass: {maxPods: 58}\n",
+        "services: {web: {image: a, namespace: shop}}\n",
+        "services: {web: {image: a, priorityClass: high}}\n",
+    ] {
+        assert_ne!(hash(deployed), bare, "{deployed}");
+    }
 }
 
 #[test]

@@ -60,16 +60,16 @@ pub struct Spec {
     /// EKS add-ons.
     #[serde(default)]
     pub addons: Addons,
-    /// The AWS side of Karpenter: roles, instance profile, interruption queue and its rules.
+    /// Karpenter: its release in the cluster, and its AWS side: roles, instance profile, interruption queue and its rules.
     #[serde(default)]
     pub karpenter: Karpenter,
-    /// The pools that Karpenter makes nodes of, by name. Simulated (`seaworthy simulate`), not deployed yet. Default: one pool, `general`, of Spot instances with On-Demand as the fallback.
+    /// The pools that Karpenter makes nodes of, by name. Default: one pool, `general`, of Spot instances with On-Demand as the fallback.
     #[serde(default = "NodePool::usual")]
     pub node_pools: BTreeMap<String, NodePool>,
-    /// What is particular to AWS in the nodes of all pools. Simulated, not deployed yet.
+    /// What is particular to AWS in the nodes of all pools.
     #[serde(default)]
     pub node_class: NodeClass,
-    /// What teams run, by name. Simulated (`seaworthy simulate`), not deployed yet.
+    /// What teams run, by name. Simulated (`seaworthy simulate`), not deployed yet: of them a deploy makes the namespaces and the priority classes.
     #[serde(default)]
     pub services: Services,
     /// The AWS side of the AWS Load Balancer Controller: its role and policy.

@@ -272,42 +272,21 @@ fn labels(check: &mut Check<'_>, name: &str, pool: &NodePool) {
     }
 }
 
-/// Warns, once, that what was written of these keys is not deployed yet. What a preset brought says so in its comments.
+/// Warns, once, that services are not deployed yet. What a preset brought says so in its comments.
 pub(super) fn not_deployed(check: &mut Check<'_>) {
-    let root = &check.form.root;
-    let written: Vec<&str> = NOT_DEPLOYED
-        .into_iter()
-        .filter(|key| root.get(&[key]).is_some())
-        .collect();
-    let Some(first) = written
-        .iter()
-        .filter_map(|key| Some((root.get(&[key])?.place.clone(), *key)))
-        .min_by_key(|(place, _)| (place.file().to_owned(), place.line()))
-        .map(|(_, key)| key)
-    else {
-        return;
-    };
-    if is_a_presets(check, &written) {
+    if check.form.root.get(&[NOT_DEPLOYED]).is_none() || is_a_presets(check, NOT_DEPLOYED) {
         return;
     }
-    let names: Vec<String> = written.iter().map(|key| format!("`{key}`")).collect();
-    let (what, are) = match names.as_slice() {
-        [only] => (
-            only.clone(),
-            if only == "`nodeClass`" { "is" } else { "are" },
-        ),
-        names => (names.join(" and "), "are"),
-    };
     check.warn(
-        &[first],
+        &[NOT_DEPLOYED],
         "not-deployed-yet",
-        format!("{what} {are} simulated (`seaworthy simulate`), not deployed yet"),
-        "nothing in the cluster is made or changed by it",
+        format!("`{NOT_DEPLOYED}` are simulated (`seaworthy simulate`), not deployed yet"),
+        "of them a deploy makes the namespaces and the priority classes",
     );
 }
 
-/// Whether the keys are as one of the presets has them, in this environment.
-fn is_a_presets(check: &Check<'_>, keys: &[&str]) -> bool {
+/// Whether a key is as one of the presets has it, in this environment.
+fn is_a_presets(check: &Check<'_>, key: &str) -> bool {
     let Ok(platform) = PlatformName::new(&check.spec.platform) else {
         return false;
     };
@@ -324,8 +303,7 @@ fn is_a_presets(check: &Check<'_>, keys: &[&str]) -> bool {
             None => base,
         };
         let merged = without_nulls(merged);
-        keys.iter()
-            .all(|key| check.form.root.get(&[key]) == merged.get(&[key]))
+        check.form.root.get(&[key]) == merged.get(&[key])
     })
 }
 

@@ -1,0 +1,346 @@
+//! Helm as a child process: what it must know is in files that nobody else can read, and none of it on its command line.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use engine::provider::{ErrorClass, ProviderError};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::outcome::classified;
+use crate::access::ClusterAccess;
+use crate::classify::error;
+use crate::connection::Connections;
+
+/// How often the token is written anew: client-go reads the file again every minute, and a token is good for a quarter of
+/// an hour.
+const RENEW: Duration = Duration::from_secs(5 * 60);
+/// Variables by which Helm would look at another cluster, namespace or store than the one that is meant.
+const FOREIGN: [&str; 12] = [
+    "HELM_DRIVER",
+    "HELM_KUBEAPISERVER",
+    "HELM_KUBEASGROUPS",
+    "HELM_KUBEASUSER",
+    "HELM_KUBECAFILE",
+    "HELM_KUBECONTEXT",
+    "HELM_KUBEINSECURE_SKIP_TLS_VERIFY",
+    "HELM_KUBETLS_SERVER_NAME",
+    "HELM_KUBETOKEN",
+    "HELM_NAMESPACE",
+    "HELM_DEBUG",
+    "KUBECONFIG",
+];
+
+/// Where Helm is, and where its files go.
+#[derive(Debug, Clone, Default)]
+pub struct HelmSettings {
+    /// The program; none when there is none.
+    pub program: Option<PathBuf>,
+    /// A folder for files that exist as long as a command runs; made when it is needed, for its owner alone.
+    pub scratch: PathBuf,
+    /// A folder of packed charts (`NAME-VERSION.tgz`) that are taken instead of the network's.
+    pub charts: Option<PathBuf>,
+    /// A registry that has all charts, under the paths that they have in their own: it is asked instead of those.
+    pub registry: Option<Registry>,
+}
+
+/// A registry of charts: the OCI distribution API, and a classic repository at `/charts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Its host, with its port.
+    pub host: String,
+    /// Whether it is spoken to without TLS.
+    pub plain_http: bool,
+}
+
+impl Registry {
+    /// A chart of another registry, in this one. What is no registry's is as it was.
+    pub(crate) fn chart(&self, chart: &str) -> String {
+        let path = chart
+            .strip_prefix("oci://")
+            .and_then(|rest| rest.split_once('/'));
+        match path {
+            Some((_, path)) => format!("oci://{}/{path}", self.host),
+            None => chart.to_owned(),
+        }
+    }
+
+    /// The URL of its classic repository.
+    pub(crate) fn repository(&self) -> String {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        format!("{scheme}://{}/charts", self.host)
+    }
+}
+
+impl HelmSettings {
+    /// Looks for Helm: where the user says, else on the search path, else in the product's own folders.
+    pub fn find(
+        given: Option<&Path>,
+        search_path: Option<&OsStr>,
+        folders: &[PathBuf],
+    ) -> Option<PathBuf> {
+        if let Some(given) = given {
+            return Some(given.to_owned());
+        }
+        let on_path = search_path
+            .map(|path| std::env::split_paths(path).collect::<Vec<_>>())
+            .unwrap_or_default();
+        on_path
+            .iter()
+            .chain(folders)
+            .map(|folder| folder.join("helm"))
+            .find(|program| program.is_file())
+    }
+}
+
+/// The files of one release's commands. They go when it goes.
+pub(crate) struct Session<'a> {
+    program: PathBuf,
+    folder: TempDir,
+    /// Locked as long as we, or a Helm that we have left behind, are at work on the release.
+    lock: File,
+    connections: &'a Connections,
+    cluster: String,
+}
+
+impl<'a> Session<'a> {
+    /// Locks a release and writes down how to get to its cluster.
+    pub(crate) async fn open(
+        settings: &HelmSettings,
+        connections: &'a Connections,
+        cluster: &str,
+        release: &str,
+    ) -> Result<Self, ProviderError> {
+        let program = settings.program.clone().ok_or_else(|| {
+            error(
+                ErrorClass::Terminal,
+                "HelmMissing",
+                "Helm is needed and was not found: install Helm 3.14 or later, or run scripts/tools, or say where it is with \
+                 SEAWORTHY_HELM",
+            )
+        })?;
+        let access = connections.access(cluster).await?.ok_or_else(|| {
+            error(
+                ErrorClass::NotReady,
+                "NoCluster",
+                format!("there is no cluster {cluster}"),
+            )
+        })?;
+        let lock = lock(&settings.scratch, release)?;
+        let folder = tempfile::Builder::new()
+            .prefix("helm-")
+            .tempdir_in(&settings.scratch)
+            .map_err(unwritable)?;
+        let session = Self {
+            program,
+            folder,
+            lock,
+            connections,
+            cluster: cluster.to_owned(),
+        };
+        let token = session.path("token");
+        session.write("kubeconfig", &kubeconfig(&access, &token).to_string())?;
+        session.write_token(&access)?;
+        Ok(session)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file that nobody else can read.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, ProviderError> {
+        let path = self.path(name);
+        private(&path, text).map_err(unwritable)?;
+        Ok(path)
+    }
+
+    fn write_token(&self, access: &ClusterAccess) -> Result<(), ProviderError> {
+        let text = access.token.as_ref().map_or("", |token| &token.text);
+        // Renamed into its place: Helm never reads half a token.
+        let next = self.write("token.next", text)?;
+        fs::rename(next, self.path("token")).map_err(unwritable)
+    }
+
+    /// Runs a command against the cluster. `about` says what it is for.
+    pub(crate) async fn run(
+        &self,
+        about: &str,
+        arguments: &[String],
+    ) -> Result<String, ProviderError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(self.path("kubeconfig"))
+            .stdin(Stdio::from(self.lock.try_clone().map_err(unwritable)?))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        // Ctrl-C is heard by us, and what is under way is waited for.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command
+            .spawn()
+            .map_err(|source| self.unstartable(&source))?;
+        let ended = child.wait_with_output();
+        tokio::pin!(ended);
+        let output = loop {
+            tokio::select! {
+                output = &mut ended => break output.map_err(|source| self.unstartable(&source))?,
+                () = tokio::time::sleep(RENEW) => {
+                    // If there is no new token now, the old one may still do; what Helm says is told.
+                    if let Ok(Some(access)) = self.connections.access(&self.cluster).await {
+                        self.write_token(&access)?;
+                    }
+                }
+            }
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        let failed = classified(about, &text(&output.stderr));
+        if output.status.code().is_none() {
+            return Err(error(
+                ErrorClass::Retryable,
+                "HelmStopped",
+                format!("Helm was stopped ({}): {}", output.status, failed.message),
+            ));
+        }
+        Err(failed)
+    }
+
+    fn unstartable(&self, source: &io::Error) -> ProviderError {
+        error(
+            ErrorClass::Terminal,
+            "HelmMissing",
+            format!("{} can't be run: {source}", self.program.display()),
+        )
+    }
+}
+
+fn unwritable(source: io::Error) -> ProviderError {
+    error(
+        ErrorClass::Terminal,
+        "NoScratch",
+        format!("Helm's files can't be written: {source}"),
+    )
+}
+
+/// A lock on a release of this machine. Helm's own input is the locked file, so that the lock stands as long as Helm runs,
+/// also when we are dead by then.
+fn lock(scratch: &Path, release: &str) -> Result<File, ProviderError> {
+    private_folder(scratch).map_err(unwritable)?;
+    // A release's place has no character that a file can't be called by but these.
+    let name: String = release
+        .chars()
+        .map(|c| if c == '|' || c == '/' { '_' } else { c })
+        .collect();
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(scratch.join(format!("{name}.lock")))
+        .map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(error(
+            ErrorClass::NotReady,
+            "HelmAtWork",
+            "another Helm of this machine works on the release",
+        )),
+        Err(fs::TryLockError::Error(source)) => Err(unwritable(source)),
+    }
+}
+
+fn private_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn private(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// A kubeconfig of one cluster. JSON is YAML.
+fn kubeconfig(access: &ClusterAccess, token: &Path) -> Json {
+    use base64::Engine as _;
+    let mut cluster = json!({ "server": access.endpoint });
+    if let Some(pem) = &access.certificate_authority {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pem);
+        cluster["certificate-authority-data"] = encoded.into();
+    }
+    let user = match &access.token {
+        Some(_) => json!({ "tokenFile": token }),
+        None => json!({}),
+    };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "target", "cluster": cluster }],
+        "users": [{ "name": "target", "user": user }],
+        "contexts": [{ "name": "target", "context": { "cluster": "target", "user": "target" } }],
+        "current-context": "target",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helm_is_where_the_user_says_or_on_the_path_or_with_us() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        fs::create_dir(&tools).unwrap();
+        let found = |given: Option<&Path>, path: Option<&OsStr>| {
+            HelmSettings::find(given, path, std::slice::from_ref(&tools))
+        };
+        assert_eq!(found(None, None), None);
+        fs::write(tools.join("helm"), "").unwrap();
+        assert_eq!(found(None, None), Some(tools.join("helm")));
+        fs::write(folder.path().join("helm"), "").unwrap();
+        let path = folder.path().as_os_str();
+        assert_eq!(found(None, Some(path)), Some(folder.path().join("helm")));
+        let given = Path::new("/opt/helm");
+        assert_eq!(found(Some(given), Some(path)).as_deref(), Some(given));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_for_their_owner_alone_and_a_release_is_worked_on_once() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        let first = lock(&scratch, "c|n|web").unwrap();
+        let second = lock(&scratch, "c|n|web").unwrap_err();
+        assert_eq!(second.class, ErrorClass::NotReady);
+        lock(&scratch, "c|n|other").unwrap();
+        drop(first);
+        lock(&scratch, "c|n|web").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        private(&scratch.join("token"), "x").unwrap();
+        assert_eq!(mode(&scratch.join("token")), 0o600);
+        assert_eq!(mode(&scratch), 0o700);
+    }
+}
