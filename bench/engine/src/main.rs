@@ -3,9 +3,12 @@
 //! ```text
 //! seaworthy-bench stages PLAN.json        what a plan takes stage by stage, by the model
 //! seaworthy-bench graph RESOURCES DIR     a synthetic graph through SDK, HTTP and journal; DIR is made and left behind
+//! seaworthy-bench pods PODS WATCHERS CLIENTS PID     pods through the API of the current kubeconfig's cluster, of that process
 //! ```
 #![forbid(unsafe_code)]
 
+mod pods;
+mod process;
 mod stages;
 mod synthetic;
 
@@ -27,6 +30,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["graph", resources, dir] => {
             runtime.block_on(synthetic::measure(resources.parse()?, Path::new(dir)))?
         }
+        ["pods", pods, watchers, clients, pid] => {
+            let load = pods::Load {
+                pods: pods.parse()?,
+                watchers: watchers.parse()?,
+                clients: clients.parse()?,
+                pid: pid.parse()?,
+            };
+            runtime
+                .block_on(pods::measure(&load))
+                .map_err(|failure| failure.to_string())?
+        }
         // The sandbox's process is this program again.
         [sandbox::process::SERVE_ARGUMENT, dir] => {
             let options = sandbox::ServeOptions {
@@ -35,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             };
             return Ok(runtime.block_on(sandbox::serve(options))?);
         }
-        _ => return Err("usage: seaworthy-bench stages PLAN.json | graph RESOURCES DIR".into()),
+        _ => return Err("usage: seaworthy-bench stages PLAN.json | graph RESOURCES DIR | pods PODS WATCHERS CLIENTS PID".into()),
     };
     Ok(writeln!(std::io::stdout(), "{report:#}")?)
 }

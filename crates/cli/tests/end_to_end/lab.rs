@@ -85,6 +85,20 @@ impl Lab {
         .ok()
     }
 
+    /// Starts the sandbox on the port that it had, as happens to users without a thought.
+    pub fn start_where_it_was(&self, port: u64, time_scale: &str) -> Said {
+        let port = port.to_string();
+        self.run(&[
+            "sandbox",
+            "start",
+            "--port",
+            &port,
+            "--time-scale",
+            time_scale,
+        ])
+        .ok()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -114,6 +128,11 @@ impl Lab {
 
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.command(arguments, &self.platform())
+    }
+
+    /// From another folder than the platform's.
+    pub fn run_in(&self, arguments: &[&str], folder: &Path) -> Said {
+        self.command(arguments, folder)
     }
 
     fn prepared(&self, arguments: &[&str], folder: &Path) -> Command {
@@ -160,6 +179,11 @@ impl Lab {
     pub fn sandbox_pid(&self) -> u32 {
         let status = self.run(&["sandbox", "status", "-o", "json"]).ok().json();
         u32::try_from(status["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    pub fn sandbox_port(&self) -> u64 {
+        let status = self.run(&["sandbox", "status", "-o", "json"]).ok().json();
+        status["port"].as_u64().unwrap()
     }
 
     pub fn kill_sandbox(&self) {
@@ -286,12 +310,14 @@ fn comparable(world: &Value) -> Vec<String> {
     let entries = world["resources"].as_array().unwrap();
     let schema = |entry: &Value| {
         let type_name: catalog::TypeName = entry["type"].as_str().unwrap().parse().unwrap();
-        catalog::schema(&type_name).unwrap()
+        catalog::schema(&type_name)
     };
     // Every text that AWS made up for a resource with an address stands for that address.
     let mut names: Vec<(String, String)> = Vec::new();
     for entry in entries {
-        let schema = schema(entry);
+        let Some(schema) = schema(entry) else {
+            continue;
+        };
         let tags = schema.tagging().read(&entry["properties"]);
         let Some(address) = tags
             .get("seaworthy:address")
@@ -328,7 +354,11 @@ fn comparable(world: &Value) -> Vec<String> {
         .iter()
         .map(|entry| {
             let mut properties = entry["properties"].clone();
-            for path in schema(entry).read_only() {
+            // What nobody makes through Cloud Control (the instances of a node group) is counted.
+            let Some(schema) = schema(entry) else {
+                return entry["type"].as_str().unwrap().to_owned();
+            };
+            for path in schema.read_only() {
                 path.remove_from(&mut properties);
             }
             // Drawn by AWS although the schema lets a user set them.

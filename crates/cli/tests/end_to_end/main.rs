@@ -4,13 +4,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod catalog_refresh;
+mod cluster;
+mod contents;
 mod exports;
 mod faults;
+mod inside;
+mod instances;
 mod interruptions;
+mod killed;
 mod lab;
 mod main_job;
 mod outside;
 mod repair;
+mod tenant;
+mod tokens;
+mod tools;
+mod wire;
 mod wrong_input;
 
 /// How many times to do something: a few, or the full number.
