@@ -128,7 +128,7 @@ fn what_others_have_made_is_told_and_goes_first() {
 fn killed_while_a_cluster_is_emptied_the_same_command_carries_on() {
     let points = times(3, 30);
     for point in 0..points {
-        let lab = populated("accelerator", "600");
+        let lab = populated("accelerator", "120");
         let destroy = ["destroy", "-e", "dev", "--yes"];
         let child = lab.spawn(&destroy);
         // Emptying and draining take the first seconds at this scale.

@@ -14,7 +14,7 @@ fn with_faults(preset: &str, scale: &str, faults: &serde_json::Value) -> Lab {
 
 #[test]
 fn a_bad_day_ends_well() {
-    let lab = Lab::running("ekb", "600");
+    let lab = Lab::running("ekb", "120");
     lab.deploy("dev").ok();
     let expected = lab.world();
     drop(lab);
@@ -27,7 +27,7 @@ fn a_bad_day_ends_well() {
             { "rate": 0.05, "error": "ServiceInternalErrorException" },
         ],
     });
-    let lab = with_faults("ekb", "600", &faults);
+    let lab = with_faults("ekb", "120", &faults);
     lab.deploy("dev").ok();
     same_world(&lab.world(), &expected, "the world");
     lab.destroy("dev").ok();
@@ -79,7 +79,7 @@ fn a_certificate_says_which_records_it_waits_for() {
         "--port",
         "0",
         "--time-scale",
-        "200",
+        "120",
         "--no-external-dns",
     ])
     .ok();

@@ -72,6 +72,8 @@ pub(crate) async fn run(
     let mut world = account.changes();
     loop {
         world.borrow_and_update();
+        // Before the world is asked: a cluster gets its place while it is being made, and is in the world after that.
+        let places = endpoints.known();
         let (there, reserved) = clusters(&account);
         let gone: Vec<String> = running
             .iter()
@@ -87,7 +89,7 @@ pub(crate) async fn run(
                 running.end().await;
             }
         }
-        for id in endpoints.known() {
+        for id in places {
             if !there.contains_key(&id) && !reserved.contains(&id) {
                 let removed = endpoints.remove(&id);
                 if let Err(error) = removed {
