@@ -55,8 +55,7 @@ pub(crate) fn all() -> &'static [Exported] {
             .into_iter()
             .chain(more())
             .map(|(name, platform)| {
-                let graph = blueprint::environment(&platform)
-                    .unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+                let graph = outside(&platform);
                 (name, platform, graph)
             })
             .collect();
@@ -213,7 +212,7 @@ fn more_words(resource: &mut Resource) {
 
 /// A platform's graph, with its resources changed.
 pub(crate) fn changed(platform: &Platform, change: impl Fn(&mut Resource)) -> Graph {
-    let graph = blueprint::environment(platform).unwrap();
+    let graph = outside(platform);
     let mut builder = GraphBuilder::new(graph.scope().clone());
     for resource in graph.resources() {
         let mut resource = resource.clone();
@@ -221,6 +220,12 @@ pub(crate) fn changed(platform: &Platform, change: impl Fn(&mut Resource)) -> Gr
         builder.add(resource);
     }
     builder.build().unwrap()
+}
+
+/// An environment's graph without what lives in its cluster: no export has that.
+pub(crate) fn outside(platform: &Platform) -> Graph {
+    let graph = blueprint::environment(platform).unwrap_or_else(|errors| panic!("{errors:?}"));
+    graph.without_cluster_contents().unwrap().0
 }
 
 /// The export of one environment.

@@ -3,7 +3,7 @@
 use export::{Owner, Scoped, Source};
 use graph::GraphBuilder;
 
-use crate::exports::{all, export};
+use crate::exports::{all, export, outside};
 use crate::fixtures;
 
 #[test]
@@ -11,7 +11,7 @@ fn each_wanted_environment_has_its_files_and_others_have_none() {
     let dev = fixtures::platform("dev", fixtures::nothing());
     let prod = fixtures::platform("prod", fixtures::everything());
     let shared = blueprint::shared(&prod).unwrap();
-    let graphs = [&dev, &prod].map(|platform| blueprint::environment(platform).unwrap());
+    let graphs = [&dev, &prod].map(outside);
     let environments = [
         Scoped {
             platform: &dev,
@@ -62,7 +62,7 @@ fn each_wanted_environment_has_its_files_and_others_have_none() {
 #[test]
 fn the_same_graph_gives_the_same_files_in_whatever_order_it_was_built() {
     for (name, platform) in fixtures::all() {
-        let graph = blueprint::environment(&platform).unwrap();
+        let graph = outside(&platform);
         let mut builder = GraphBuilder::new(graph.scope().clone());
         let mut resources: Vec<_> = graph.resources().cloned().collect();
         resources.reverse();
@@ -132,7 +132,7 @@ fn golden() {
         .into_iter()
         .find(|(name, _)| name == "nothing, irsa")
         .unwrap();
-    let graph = blueprint::environment(&platform).unwrap();
+    let graph = outside(&platform);
     let files = export(&platform, &graph).unwrap();
     let text = &files.get("prod/cluster.yaml").unwrap().text;
     let (_, without_version) = text.split_once('\n').unwrap();
