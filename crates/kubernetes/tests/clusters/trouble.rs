@@ -189,7 +189,7 @@ async fn a_deletion_waits_and_says_for_what_and_another_of_the_name_is_not_ours(
         .await
         .unwrap();
     assert_eq!(begun.status, Status::InProgress);
-    assert_eq!(begun.note.as_deref(), Some("waits for example.com/hold"));
+    assert_eq!(begun.note.as_deref(), Some("for example.com/hold"));
     let operation = begun.operation.unwrap();
     let ended = provider.poll(&type_name(), &operation).await.unwrap();
     assert_eq!(ended.status, Status::Success);
