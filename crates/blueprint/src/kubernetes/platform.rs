@@ -15,7 +15,8 @@
 //! - CloudWatch observability: 250m and 128Mi the agent, 50m and 25Mi Fluent Bit, 100m and 64Mi the operator:
 //!   `aws-observability/helm-charts` 71a298f, `charts/amazon-cloudwatch-observability/values.yaml`. Its exporters for NVIDIA and
 //!   Neuron run on accelerated instances alone, and are left out
-//! - Karpenter, 1 vCPU and 1Gi, two replicas: `karpenter-provider-aws` 1d92708, its getting started guide and chart
+//! - Karpenter, 500m (its guide has 1 vCPU, for which a second t3.medium has no room where the add-ons' pods have spread
+//!   unevenly) and 1Gi, two replicas: `karpenter-provider-aws` 1d92708, its getting started guide and chart
 //! - the AWS Load Balancer Controller, 100m and 128Mi, two replicas: its chart at 225f445, as its comments suggest; it has none
 //!   by default
 //! - the External Secrets Operator, 10m and 32Mi each for controller, webhook and certificates: its chart, as its comments
@@ -338,7 +339,7 @@ pub(crate) fn karpenter_pods(platform: &Platform) -> KarpenterPods {
         } else {
             1
         },
-        cpu: "1",
+        cpu: "500m",
         memory: "1Gi",
         node: SYSTEM,
     }

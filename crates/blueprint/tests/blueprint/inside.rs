@@ -140,7 +140,7 @@ fn karpenters_release_knows_its_cluster_its_queue_and_its_role() {
     ] {
         assert_eq!(document[property], value);
     }
-    let size = json!({ "cpu": "1", "memory": "1Gi" });
+    let size = json!({ "cpu": "500m", "memory": "1Gi" });
     assert_eq!(
         document["Values"],
         json!({
