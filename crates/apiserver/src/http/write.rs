@@ -216,6 +216,15 @@ fn may_grant(
     server.gate.may_grant(&asked.user, &object, before)
 }
 
+/// The options of a deletion may ask for a dry run in its body, too.
+fn call_to_delete<'a>(asked: &'a Asked, options: &DeleteOptions) -> Result<Call<'a>, Status> {
+    let call = call(asked)?;
+    Ok(Call {
+        dry_run: call.dry_run || options.dry_run,
+        ..call
+    })
+}
+
 async fn delete(
     server: &Arc<Inner>,
     asked: &Asked,
@@ -223,11 +232,7 @@ async fn delete(
     bytes: &Bytes,
 ) -> Result<Response<Body>, Status> {
     let options = delete_options(asked, bytes)?;
-    let call = call(asked)?;
-    let call = Call {
-        dry_run: call.dry_run || options.dry_run,
-        ..call
-    };
+    let call = call_to_delete(asked, &options)?;
     let deleted = server.registry.delete(&call, &options).await?;
     let answer = deleted.answer(&server.registry, &call);
     let answer = view.object(&asked.resource, &answer, server.clock.now());
@@ -247,11 +252,7 @@ async fn delete_collection(
     let labels = LabelSelector::parse(selector("labelSelector"))?;
     let fields = FieldSelector::parse(selector("fieldSelector"))?;
     let selection = Selection::of(&labels, &fields, &asked.resource)?;
-    let call = call(asked)?;
-    let call = Call {
-        dry_run: call.dry_run || options.dry_run,
-        ..call
-    };
+    let call = call_to_delete(asked, &options)?;
     let wanted = |stored: &crate::store::Stored| selection.means(stored);
     let deleted = server
         .registry
