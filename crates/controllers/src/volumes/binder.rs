@@ -2,8 +2,6 @@
 //!
 //! As `pkg/controller/volume/persistentvolume` of Kubernetes 1.33.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{
     ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec,
 };
@@ -11,6 +9,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use objects::Quantity;
 use serde_json::{Value as Json, json};
 
+use super::told::Told;
 use super::{PROVISIONER, PROVISIONER_BETA, SELECTED_NODE, driver_of};
 use crate::document::Named;
 use crate::selector::matches;
@@ -23,8 +22,7 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// Binds claims and volumes. A key is a claim, or a volume, which has no namespace.
 #[derive(Debug, Default)]
 pub struct Binder {
-    /// What has been told of a claim, by its uid: the same is not told again.
-    told: BTreeSet<(String, &'static str)>,
+    told: Told,
 }
 
 /// The class of a claim or a volume; the empty one is none.
@@ -183,19 +181,6 @@ fn of_volume(view: &View, volume: &PersistentVolume) -> Option<Action> {
 }
 
 impl Binder {
-    /// Tells something of a claim once.
-    fn tell(
-        &mut self,
-        claim: &PersistentVolumeClaim,
-        kind: EventKind,
-        reason: &'static str,
-        message: String,
-    ) -> Option<Action> {
-        self.told
-            .insert((claim.uid().to_owned(), reason))
-            .then(|| claim.tell(kind, reason, message))
-    }
-
     fn unbound(
         &mut self,
         view: &View,
@@ -233,7 +218,7 @@ impl Binder {
         }
         match class {
             None if class_name(spec).is_empty() => actions.extend(
-                self.tell(
+                self.told.once(
                     claim,
                     EventKind::Normal,
                     "FailedBinding",
@@ -241,7 +226,7 @@ impl Binder {
                         .to_owned(),
                 ),
             ),
-            None => actions.extend(self.tell(
+            None => actions.extend(self.told.once(
                 claim,
                 EventKind::Warning,
                 "ProvisioningFailed",
@@ -251,7 +236,7 @@ impl Binder {
                 ),
             )),
             Some(class) if is_delayed(Some(class)) && claim.annotation(SELECTED_NODE).is_none() => {
-                actions.extend(self.tell(
+                actions.extend(self.told.once(
                     claim,
                     EventKind::Normal,
                     "WaitForFirstConsumer",
@@ -272,7 +257,7 @@ impl Binder {
         }
         let ask = claim.patch(json!({"metadata": {"annotations": {
             PROVISIONER: provisioner, PROVISIONER_BETA: provisioner}}}));
-        let told = self.tell(
+        let told = self.told.once(
             claim,
             EventKind::Normal,
             "ExternalProvisioning",
@@ -303,7 +288,7 @@ impl Binder {
             None => {
                 let lost = claim
                     .patch_status(json!({"phase": "Lost", "capacity": null, "accessModes": null}));
-                let told = self.tell(
+                let told = self.told.once(
                     claim,
                     EventKind::Warning,
                     "ClaimLost",

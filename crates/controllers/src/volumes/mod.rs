@@ -10,6 +10,7 @@ mod protection;
 mod provisioner;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use k8s_openapi::api::core::v1::{CSIPersistentVolumeSource, PersistentVolume, Pod, Volume};
 

@@ -12,6 +12,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::json;
 
 use super::binder::{capacity, class_name, is_delayed, requested};
+use super::told::Told;
 use super::{
     Driver, EBS, EBS_AUTO, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, attaches, driver_of,
 };
@@ -31,7 +32,7 @@ const GIB: i64 = 1 << 30;
 #[derive(Debug, Default)]
 pub struct Provisioner {
     driver: Driver,
-    told: BTreeSet<(String, &'static str)>,
+    told: Told,
 }
 
 impl Provisioner {
@@ -39,7 +40,7 @@ impl Provisioner {
     pub fn new(driver: Driver) -> Self {
         Self {
             driver,
-            told: BTreeSet::new(),
+            told: Told::default(),
         }
     }
 }
@@ -162,18 +163,6 @@ fn zones(view: &View, class: &StorageClass) -> Vec<String> {
 }
 
 impl Provisioner {
-    fn tell(
-        &mut self,
-        claim: &PersistentVolumeClaim,
-        kind: EventKind,
-        reason: &'static str,
-        message: String,
-    ) -> Option<Action> {
-        self.told
-            .insert((claim.uid().to_owned(), reason))
-            .then(|| claim.tell(kind, reason, message))
-    }
-
     /// Makes the volume that a claim asks for.
     fn provide(&mut self, view: &View, claim: &PersistentVolumeClaim) -> Vec<Action> {
         let (Some(spec), true, false) = (&claim.spec, is_ours(claim), claim.is_deleting()) else {
@@ -192,7 +181,8 @@ impl Provisioner {
                 class.name()
             );
             provisioner
-                .tell(claim, EventKind::Warning, "ProvisioningFailed", message)
+                .told
+                .once(claim, EventKind::Warning, "ProvisioningFailed", message)
                 .into_iter()
                 .collect()
         };
@@ -262,7 +252,7 @@ impl Provisioner {
             encrypted: parameter("encrypted").is_some_and(|text| text == "true"),
             tags: tags(view, claim, &name, driver),
         });
-        let told = self.tell(
+        let told = self.told.once(
             claim,
             EventKind::Normal,
             "Provisioning",
@@ -336,7 +326,7 @@ impl Provisioner {
                 volume: there.id.clone(),
                 gib,
             });
-            let told = self.tell(
+            let told = self.told.once(
                 claim,
                 EventKind::Normal,
                 "Resizing",
@@ -356,7 +346,7 @@ impl Provisioner {
             "FileSystemResizeSuccessful",
             format!("MountVolume.NodeExpandVolume succeeded for volume \"{name}\""),
         ));
-        self.told.remove(&(claim.uid().to_owned(), "Resizing"));
+        self.told.forget(claim, "Resizing");
         vec![Action::InTurn(writes)]
     }
 }
