@@ -84,6 +84,8 @@ pub struct Change {
     pub after: Option<Object>,
     pub metadata_before: Option<Arc<Metadata>>,
     pub metadata_after: Option<Arc<Metadata>>,
+    /// Of a change of the cloud: the IDs of the instances that came, went, or are in another state.
+    pub machines: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -222,6 +224,7 @@ macro_rules! kinds {
                     key: key.clone(),
                     before: None,
                     after: None,
+                    machines: BTreeSet::new(),
                     metadata_before,
                     metadata_after,
                 };
@@ -292,8 +295,15 @@ kinds! {
 impl View {
     /// Takes in what AWS has now.
     pub fn set_cloud(&mut self, cloud: Cloud) -> Change {
-        self.cloud = cloud;
+        let before = std::mem::replace(&mut self.cloud, cloud);
+        let ids = before.instances.keys().chain(self.cloud.instances.keys());
+        let state = |cloud: &Cloud, id: &str| cloud.instances.get(id).map(|known| known.state);
+        let machines = ids
+            .filter(|id| state(&before, id) != state(&self.cloud, id))
+            .cloned()
+            .collect();
         Change {
+            machines,
             kind: Some(Kind::Cloud),
             group: String::new(),
             resource: String::new(),

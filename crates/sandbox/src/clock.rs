@@ -1,5 +1,5 @@
 //! Modelled time: how much of it has passed since the world began. It runs `scale` times as fast as the wall clock, and
-//! only while the sandbox runs.
+//! only while the sandbox runs; a sudden end skips up to [`AHEAD`] of the wall's time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How far ahead the time is kept at which the next start goes on.
+pub(crate) const AHEAD: Duration = Duration::from_secs(2);
 
 /// Where wall time comes from.
 pub trait WallClock: Send + Sync {

@@ -25,7 +25,7 @@ use crate::aws::faults::Faults;
 use crate::aws::router::{Routed, route};
 use crate::aws::wire::{Reply, Request};
 use crate::aws::world::World;
-use crate::clock::{SystemClock, TimeScale, WallClock};
+use crate::clock::{AHEAD, SystemClock, TimeScale, WallClock};
 use crate::kubernetes::clusters;
 use crate::kubernetes::endpoints::Endpoints;
 use crate::{Error, Settings, charts, control};
@@ -322,16 +322,16 @@ async fn run(opened: Opened) -> Result<(), Error> {
     // Their stores are whole at any moment; in order is quicker for the next start.
     let _ = tokio::time::timeout(GRACE, clusters).await;
     ticking.abort();
-    shared.account.mark_time();
+    shared.account.mark_time(Duration::ZERO);
     served.map_err(|source| Error::Listen { port, source })
 }
 
-/// Keeps the modelled time each second.
+/// Keeps the modelled time, twice before what was kept has come.
 async fn tick(shared: Arc<Shared>) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let mut interval = tokio::time::interval(AHEAD / 2);
     loop {
         interval.tick().await;
-        shared.account.mark_time();
+        shared.account.mark_time(AHEAD);
     }
 }
 

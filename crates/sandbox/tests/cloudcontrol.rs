@@ -210,6 +210,28 @@ async fn a_token_replays_its_operation_and_fits_no_other() {
     );
 }
 
+/// Whatever happened before a sudden end is in the past afterwards.
+#[test]
+fn time_goes_on_from_a_later_moment_after_a_kill_and_from_the_same_after_an_end() {
+    let mut sandbox = Sandbox::start();
+    let kept = |sandbox: &Sandbox| -> f64 {
+        let text = std::fs::read_to_string(sandbox.options.dir.join("clock")).unwrap();
+        text.trim().parse().unwrap()
+    };
+    sandbox.pass(500);
+    let patience = std::time::Instant::now();
+    while kept(&sandbox) <= 500.0 {
+        assert!(patience.elapsed().as_secs() < 30, "{}", kept(&sandbox));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    sandbox.restart(Faults::default());
+    let begun = kept(&sandbox);
+    assert!(begun > 502.0, "{begun}");
+    sandbox.end();
+    let ended = kept(&sandbox);
+    assert!(ended < begun && ended > 500.0, "{ended}");
+}
+
 #[tokio::test]
 async fn a_killed_server_loses_neither_resources_nor_what_runs() {
     let mut sandbox = Sandbox::start();

@@ -131,7 +131,16 @@ impl Controller for Kubelets {
             Some(Kind::Pod) => return vec![change.key.clone()],
             Some(Kind::Cloud) => {
                 self.machines_changed.set(true);
-                return Vec::new();
+                if change.machines.is_empty() {
+                    return Vec::new();
+                }
+                let concerned = view.nodes.iter().filter(|(_, node)| {
+                    instance_id(node).is_some_and(|id| change.machines.contains(id))
+                });
+                return concerned
+                    .flat_map(|(node, _)| view.pods_on(&node.name))
+                    .map(|(key, _)| key.clone())
+                    .collect();
             }
             Some(Kind::Node) => {
                 if presence(&change.before) == presence(&change.after) {

@@ -1,9 +1,10 @@
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use serde_json::{Value as Json, json};
 
 use crate::Pace;
 use crate::cluster::Options;
-use crate::cluster::aws::{cluster, launch, pod, run_for, settle};
+use crate::cloud::InstanceState;
+use crate::cluster::aws::{change, cluster, launch, pod, run_for, settle};
 use crate::document::Named;
 use crate::testing::Cluster;
 
@@ -109,6 +110,27 @@ fn a_pod_starts_step_by_step() {
         "True",
         "others' conditions are kept"
     );
+}
+
+/// As after a sudden end of everything, when the machine is not up again before its node's pods are looked at.
+#[test]
+fn what_is_on_a_node_starts_when_its_machine_runs() {
+    let mut cluster = start();
+    let set = |cluster: &mut Cluster, state| {
+        change(cluster, |cloud| {
+            for instance in cloud.instances.values_mut() {
+                instance.state = state;
+            }
+        });
+    };
+    set(&mut cluster, InstanceState::Pending);
+    let node = cluster.list::<Node>("")[0].name().to_owned();
+    cluster.create(pod("web", json!({"spec": {"nodeName": node}})));
+    run_for(&mut cluster, 30);
+    assert_eq!(status(&cluster, "web").start_time, None);
+    set(&mut cluster, InstanceState::Running);
+    run_for(&mut cluster, 30);
+    assert!(is_ready(&cluster, "web"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,7 +19,7 @@ use super::state::{Mutation, State, Transaction};
 use super::throttle::Throttle;
 use super::wire::ServiceError;
 use super::world::{Entry, Phase, World};
-use crate::clock::{Clock, TimeScale, WallClock};
+use crate::clock::{AHEAD, Clock, TimeScale, WallClock};
 use crate::store::Store;
 use crate::{Error, Settings};
 
@@ -226,7 +227,7 @@ impl Account {
             changed: watch::Sender::new(0),
         };
         lock(&account.inner).skip_waits();
-        account.mark_time();
+        account.mark_time(AHEAD);
         Ok(account)
     }
 
@@ -365,6 +366,8 @@ impl Account {
         inner.clock.set_scale(scale);
         inner.skip_waits();
         inner.effective = effective(&self.settings, scale, &faults);
+        drop(inner);
+        self.mark_time(AHEAD);
     }
 
     /// Empties the world and begins another at modelled second 0. Credentials and faults stay.
@@ -386,14 +389,18 @@ impl Account {
         inner.commits += 1;
         self.tell(&inner);
         drop(inner);
-        self.mark_time();
+        self.mark_time(AHEAD);
         Ok(())
     }
 
-    /// Keeps the modelled time on disk, for a start after a sudden end; done each second and at a clean end.
-    pub(crate) fn mark_time(&self) {
+    /// Keeps on disk the modelled time that it will be after so much of the wall's: where the next start goes on. While the
+    /// sandbox runs that is always ahead, so that after a sudden end nothing of the world has happened in the future; a clean
+    /// end leaves what it is.
+    pub(crate) fn mark_time(&self, ahead: Duration) {
         let inner = lock(&self.inner);
-        let text = format!("{:<24}\n", inner.clock.now());
+        let clock = &inner.clock;
+        let time = clock.now() + ahead.as_secs_f64() * clock.scale().factor();
+        let text = format!("{time:<24}\n");
         if let Err(error) = inner.mark.write_all_at(text.as_bytes(), 0) {
             tracing::error!(%error, "the modelled time could not be kept");
         }

@@ -70,6 +70,11 @@ impl Sandbox {
         );
     }
 
+    /// Ends the server as a user would.
+    pub fn end(&mut self) {
+        self.server.take().unwrap().shutdown();
+    }
+
     /// Waits for the end that a fault ordered.
     pub fn ended(&mut self) {
         self.server.take().unwrap().wait();
