@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use crate::lab::{Lab, kill, same_world, wait};
 use crate::times;
 
-/// Slow enough that kills fall into the middle of things, and that a loaded machine keeps up with what has a deadline in a
-/// cluster (ten minutes for a rollout: five seconds); fast enough to do it often.
+/// Slow enough that kills fall into the middle of things, fast enough to do it often.
 const SCALE: &str = "120";
 
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -20,6 +20,10 @@ use crate::connection::Connections;
 /// How often the token is written anew: client-go reads the file again every minute, and a token is good for a quarter of
 /// an hour.
 const RENEW: Duration = Duration::from_secs(5 * 60);
+/// How long another Helm that works on a release is waited for, of this machine's time, before it is said; and how often it is
+/// looked for.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
+const LOCK_PERIOD: Duration = Duration::from_millis(100);
 /// Variables by which Helm would look at another cluster, namespace or store than the one that is meant.
 const FOREIGN: [&str; 12] = [
     "HELM_DRIVER",
@@ -124,6 +128,7 @@ impl<'a> Session<'a> {
                  SEAWORTHY_HELM",
             )
         })?;
+        let lock = locked(&settings.scratch, release, LEFT_BEHIND).await?;
         let access = connections.access(cluster).await?.ok_or_else(|| {
             error(
                 ErrorClass::NotReady,
@@ -131,7 +136,6 @@ impl<'a> Session<'a> {
                 format!("there is no cluster {cluster}"),
             )
         })?;
-        let lock = lock(&settings.scratch, release)?;
         let folder = tempfile::Builder::new()
             .prefix("helm-")
             .tempdir_in(&settings.scratch)
@@ -236,6 +240,19 @@ fn unwritable(source: io::Error) -> ProviderError {
     )
 }
 
+/// The lock of a release, waited for: a Helm that somebody has left behind ends in its own time.
+async fn locked(scratch: &Path, release: &str, patience: Duration) -> Result<File, ProviderError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match lock(scratch, release) {
+            Err(busy) if busy.class == ErrorClass::NotReady && begun.elapsed() < patience => {
+                tokio::time::sleep(LOCK_PERIOD).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
 /// A lock on a release of this machine. Helm's own input is the locked file, so that the lock stands as long as Helm runs,
 /// also when we are dead by then.
 fn lock(scratch: &Path, release: &str) -> Result<File, ProviderError> {
@@ -338,6 +355,24 @@ mod tests {
         lock(&scratch, "c|n|other").unwrap();
         drop(first);
         lock(&scratch, "c|n|web").unwrap();
+        let executor = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        executor.block_on(async {
+            let first = lock(&scratch, "c|n|web").unwrap();
+            let start = tokio::time::Instant::now();
+            let impatient = locked(&scratch, "c|n|web", Duration::from_millis(150)).await;
+            assert_eq!(impatient.unwrap_err().code, "HelmAtWork");
+            assert!(start.elapsed() >= Duration::from_millis(150));
+            let patient = locked(&scratch, "c|n|web", Duration::from_secs(60));
+            let ends = async {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                drop(first);
+            };
+            let (patient, ()) = tokio::join!(patient, ends);
+            patient.unwrap();
+        });
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         private(&scratch.join("token"), "x").unwrap();
         assert_eq!(mode(&scratch.join("token")), 0o600);
