@@ -2,8 +2,8 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use serde_json::{Value as Json, json};
 
 use crate::Pace;
-use crate::cluster::Options;
 use crate::cloud::InstanceState;
+use crate::cluster::Options;
 use crate::cluster::aws::{change, cluster, launch, pod, run_for, settle};
 use crate::document::Named;
 use crate::testing::Cluster;

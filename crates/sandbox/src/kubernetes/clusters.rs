@@ -155,6 +155,7 @@ fn start(
     endpoints: &Endpoints,
     time: &ClusterTime,
 ) -> Result<Running, String> {
+    let time = &time.of_another();
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let tls = endpoints.tls(&cluster.id)?;
     let authority = endpoints.assign(&cluster.id)?.certificate_authority;

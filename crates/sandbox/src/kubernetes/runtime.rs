@@ -1,6 +1,9 @@
 //! Runs a cluster's controllers: tells them what changed, and does what they want done, one thing after the other. It is the
 //! only writer that they have.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -24,6 +27,8 @@ use crate::aws::account::Account;
 const LONGEST_BACKOFF: i64 = 64;
 /// When what EKS makes is tried again that was refused, in seconds of the cluster's time.
 const EKS_RETRY: f64 = 5.0;
+/// What passes at the least until a key is looked at again, of the cluster's time.
+const MOMENT: SignedDuration = SignedDuration::from_millis(1);
 /// How many steps are made before the world is looked at again.
 const STEPS: usize = 256;
 
@@ -127,23 +132,47 @@ impl Runtime {
         }
     }
 
-    /// Until something is due.
-    fn wait(&self) -> std::time::Duration {
-        let longest = std::time::Duration::from_secs(60);
+    /// When the next thing is due.
+    fn next_due(&self) -> Option<Timestamp> {
         let due = self.due.first().map(|(at, ..)| *at);
         let cloud = self.cloud_due.map(|modelled| self.time.at(modelled));
         let metrics =
             (!self.view.horizontal_pod_autoscalers.is_empty()).then_some(self.metrics_due);
-        [due, cloud, metrics]
-            .into_iter()
-            .flatten()
-            .min()
+        [due, cloud, metrics].into_iter().flatten().min()
+    }
+
+    /// Until something is due.
+    fn wait(&self) -> std::time::Duration {
+        let longest = std::time::Duration::from_secs(60);
+        self.next_due()
             .map_or(longest, |at| self.time.until(at).min(longest))
             // A clock that is read twice may be a hair behind.
             .max(std::time::Duration::from_millis(1))
     }
 
+    /// Does what there is to do. Time goes from one thing that is due to the next and stands still while one is done: all that
+    /// it leads to comes before what is due later.
     fn step(&mut self) {
+        self.time.up_to(Some(self.time.now()));
+        for _ in 0..STEPS {
+            self.take_changes();
+            if self.queue.is_empty() {
+                let next = self.next_due();
+                self.time.up_to(next);
+                if next.is_none_or(|at| at > self.time.now()) {
+                    return;
+                }
+                self.ring();
+            }
+            if let Some((controller, key)) = self.queue.pop_front() {
+                self.queued.remove(&(controller, key.clone()));
+                self.reconcile(controller, key, self.time.now());
+            }
+        }
+    }
+
+    /// Turns to everything that is due by now.
+    fn ring(&mut self) {
         let now = self.time.now();
         if self
             .cloud_due
@@ -152,21 +181,12 @@ impl Runtime {
             self.look_at_cloud();
         }
         self.measure(now);
-        for _ in 0..STEPS {
-            self.take_changes();
-            let now = self.time.now();
-            while let Some((at, controller, key)) = self.due.first().cloned()
-                && at <= now
-            {
-                self.due.pop_first();
-                self.due_at.remove(&(controller, key.clone()));
-                self.enqueue(controller, key);
-            }
-            let Some((controller, key)) = self.queue.pop_front() else {
-                return;
-            };
-            self.queued.remove(&(controller, key.clone()));
-            self.reconcile(controller, key, now);
+        while let Some((at, controller, key)) = self.due.first().cloned()
+            && at <= now
+        {
+            self.due.pop_first();
+            self.due_at.remove(&(controller, key.clone()));
+            self.enqueue(controller, key);
         }
     }
 
@@ -201,7 +221,9 @@ impl Runtime {
         if let Some(before) = self.due_at.remove(&entry) {
             self.due.remove(&(before, entry.0, entry.1.clone()));
         }
-        if let Some(at) = again {
+        // Who looks again at once sees another time.
+        let soonest = now.saturating_add(MOMENT).unwrap_or(now);
+        if let Some(at) = again.map(|at| at.max(soonest)) {
             self.due.insert((at, entry.0, entry.1.clone()));
             self.due_at.insert(entry, at);
         }

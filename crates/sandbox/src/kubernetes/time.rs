@@ -1,7 +1,9 @@
-//! A cluster's time: the modelled clock, dated from the moment at which the world began.
+//! A cluster's time: the modelled clock, dated from the moment at which the world began. It waits for the cluster's controllers,
+//! so that on a slow machine, or at a high time scale, no deadline passes before what was due earlier has been done.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,12 +11,16 @@ use crate::Error;
 use crate::aws::account::Account;
 use crate::aws::credentials::write_private;
 
-/// The time of all clusters of a world. At a time scale above 1 it runs ahead of the machine's clock.
+/// The time of a cluster. At a time scale above 1 it runs ahead of the machine's clock.
 #[derive(Clone)]
 pub(crate) struct ClusterTime {
     account: Arc<Account>,
     /// When modelled second 0 was, or would have been.
     origin: Timestamp,
+    /// What the time may not go beyond, in nanoseconds since 1970; the greatest number is no bound.
+    bound: Arc<AtomicI64>,
+    /// The latest time that was told.
+    told: Arc<AtomicI64>,
 }
 
 impl ClusterTime {
@@ -35,7 +41,33 @@ impl ClusterTime {
                 origin
             }
         };
-        Ok(Self { account, origin })
+        Ok(Self {
+            account,
+            origin,
+            bound: Arc::new(AtomicI64::new(i64::MAX)),
+            told: Arc::new(AtomicI64::new(i64::MIN)),
+        })
+    }
+
+    /// The time of another cluster of the world: it waits for that one's controllers alone.
+    pub(crate) fn of_another(&self) -> Self {
+        Self {
+            account: self.account.clone(),
+            origin: self.origin,
+            bound: Arc::new(AtomicI64::new(i64::MAX)),
+            told: Arc::new(AtomicI64::new(i64::MIN)),
+        }
+    }
+
+    /// The world's time, whether the cluster has come so far or not.
+    pub(crate) fn of_world(&self) -> Timestamp {
+        self.at(self.account.time().0)
+    }
+
+    /// Lets the cluster's time go on up to a date, and there it waits for the next call.
+    pub(crate) fn up_to(&self, date: Option<Timestamp>) {
+        let bound = date.map_or(i64::MAX, nanoseconds);
+        self.bound.store(bound, Ordering::Release);
     }
 
     /// The date of a modelled second.
@@ -67,6 +99,12 @@ fn seconds(modelled: f64) -> SignedDuration {
 
 impl apiserver::Clock for ClusterTime {
     fn now(&self) -> Timestamp {
-        self.at(self.account.time().0)
+        let now = nanoseconds(self.of_world()).min(self.bound.load(Ordering::Acquire));
+        let told = self.told.fetch_max(now, Ordering::AcqRel).max(now);
+        Timestamp::from_nanosecond(told.into()).unwrap_or(Timestamp::MAX)
     }
+}
+
+fn nanoseconds(date: Timestamp) -> i64 {
+    i64::try_from(date.as_nanosecond()).unwrap_or(i64::MAX)
 }
