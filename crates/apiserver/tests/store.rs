@@ -103,6 +103,24 @@ fn what_is_written_is_read_with_its_revision_inside() {
 }
 
 #[test]
+fn who_waits_for_the_disk_finds_it_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let revisions: Vec<Revision> = (0..200)
+        .map(|number| put(&store, &format!("pod-{number}"), "1"))
+        .collect();
+    store.wait_until_synced(revisions[199]).unwrap();
+    // As a kill of the process would leave it.
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let copy = Store::open(copy.path()).unwrap();
+    assert_eq!(contents(&copy), contents(&store));
+}
+
+#[test]
 fn a_transaction_happens_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

@@ -323,6 +323,12 @@ impl View {
         Some(metadata)
     }
 
+    /// Every object of every kind by its group, its resource and its key.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &str, &Key)> {
+        let places = self.uids.keys();
+        places.map(|(group, resource, key)| (group.as_str(), resource.as_str(), key))
+    }
+
     /// Every object of every kind in a namespace.
     pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &(Key, Arc<Metadata>)> {
         self.namespaced

@@ -178,6 +178,14 @@ impl Store {
         self.writer.synced(revision).await
     }
 
+    /// As [`Self::synced`], for who has a thread to wait with.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn wait_until_synced(&self, revision: Revision) -> Result<(), Status> {
+        self.writer.wait_until_synced(revision)
+    }
+
     /// Replaces the log by a snapshot, whatever its size; waits until that is done.
     ///
     /// # Errors

@@ -154,6 +154,26 @@ impl Writer {
         }
     }
 
+    pub(super) fn wait_until_synced(&self, revision: Revision) -> Result<(), Status> {
+        let mut queue = self.shared.queue();
+        loop {
+            {
+                let progress = self.shared.progress.borrow();
+                if progress.revision >= revision {
+                    return Ok(());
+                }
+                if let Some(why) = &progress.stopped {
+                    return Err(stopped(why));
+                }
+            }
+            queue = self
+                .shared
+                .done
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     pub(super) fn compact(&self) -> Result<(), StoreError> {
         let mut queue = self.shared.queue();
         queue.compactions.0 += 1;

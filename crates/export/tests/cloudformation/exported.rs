@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use export::{Files, Scoped, Source, cloudformation};
+use export::{Files, Format, Scoped, Source};
 use graph::Graph;
 use serde_json::json;
 use spec::Platform;
@@ -36,31 +36,40 @@ impl Exported {
     }
 }
 
-/// Exports one scope.
+/// Exports one scope, as the command does. What is in a cluster is in the graph that is exported, and not in what comes of it.
 pub(crate) fn export(name: &str, platform: Platform, graph: Graph) -> Exported {
     let scope = Scoped {
         platform: &platform,
         graph: &graph,
     };
+    let shared = blueprint::shared(&platform).unwrap();
+    let is_shared = graph.scope() == shared.scope();
     let source = Source {
-        environments: &[],
-        shared: scope,
+        environments: if is_shared { &[] } else { &[scope] },
+        shared: Scoped {
+            graph: if is_shared { &graph } else { &shared },
+            ..scope
+        },
         wanted: std::slice::from_ref(scope.name()),
     };
-    let files =
-        cloudformation::export(&source).unwrap_or_else(|errors| panic!("{name}: {errors:#?}"));
+    let files = export::export(Format::CloudFormation, &source)
+        .unwrap_or_else(|errors| panic!("{name}: {errors:#?}"));
     Exported {
         name: name.to_owned(),
         platform: platform.clone(),
-        graph: graph.clone(),
+        graph: without_contents(&graph),
         files,
     }
 }
 
-/// An environment's graph without what lives in its cluster: no export has that.
-pub(crate) fn outside(platform: &Platform) -> Graph {
-    let graph = blueprint::environment(platform).unwrap();
+/// What any export has of a graph.
+fn without_contents(graph: &Graph) -> Graph {
     graph.without_cluster_contents().unwrap().0
+}
+
+/// An environment's graph without what lives in its cluster.
+pub(crate) fn outside(platform: &Platform) -> Graph {
+    without_contents(&blueprint::environment(platform).unwrap())
 }
 
 /// Somebody else's key, role and address; a bucket, a lock table and a secret that are kept otherwise than usual.
@@ -91,7 +100,7 @@ pub(crate) fn all() -> &'static [Exported] {
             fixtures::platform("prod", lifecycles()),
         ));
         for (name, platform) in platforms {
-            let graph = outside(&platform);
+            let graph = blueprint::environment(&platform).unwrap();
             exported.push(export(&name, platform.clone(), graph));
             if SHARED.contains(&name.as_str()) {
                 let graph = blueprint::shared(&platform).unwrap();

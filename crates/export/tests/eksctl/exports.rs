@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use export::{Error, Files, Scoped, Source};
+use export::{Error, Files, Format, Scoped, Source};
 use graph::{Graph, GraphBuilder, Resource, Value, value};
 use serde_json::{Value as Json, json};
 use spec::Platform;
@@ -55,7 +55,7 @@ pub(crate) fn all() -> &'static [Exported] {
             .into_iter()
             .chain(more())
             .map(|(name, platform)| {
-                let graph = outside(&platform);
+                let graph = whole(&platform);
                 (name, platform, graph)
             })
             .collect();
@@ -90,7 +90,7 @@ fn read_back(sources: Vec<(String, Platform, Graph)>) -> Vec<Exported> {
             Exported {
                 name,
                 platform,
-                graph,
+                graph: without_contents(&graph),
                 text,
                 cluster,
                 nodes,
@@ -222,21 +222,30 @@ pub(crate) fn changed(platform: &Platform, change: impl Fn(&mut Resource)) -> Gr
     builder.build().unwrap()
 }
 
-/// An environment's graph without what lives in its cluster: no export has that.
-pub(crate) fn outside(platform: &Platform) -> Graph {
-    let graph = blueprint::environment(platform).unwrap_or_else(|errors| panic!("{errors:?}"));
+fn whole(platform: &Platform) -> Graph {
+    blueprint::environment(platform).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// What any export has of a graph.
+fn without_contents(graph: &Graph) -> Graph {
     graph.without_cluster_contents().unwrap().0
 }
 
-/// The export of one environment.
+/// An environment's graph without what lives in its cluster.
+pub(crate) fn outside(platform: &Platform) -> Graph {
+    without_contents(&whole(platform))
+}
+
+/// The export of one environment, as the command makes it.
 pub(crate) fn export(platform: &Platform, graph: &Graph) -> Result<Files, Vec<Error>> {
     let shared = blueprint::shared(platform).unwrap();
     let scope = |graph| Scoped { platform, graph };
-    export::eksctl::export(&Source {
+    let source = Source {
         environments: &[scope(graph)],
         shared: scope(&shared),
         wanted: std::slice::from_ref(&platform.environment),
-    })
+    };
+    export::export(Format::Eksctl, &source)
 }
 
 /// What PyYAML reads of each text.

@@ -1,7 +1,7 @@
 //! Platforms of several environments, each unlike the others in what differs.
 
 use catalog::ids::EnvironmentName;
-use export::{Error, Files, Scoped, Source};
+use export::{Error, Files, Format, Scoped, Source};
 use graph::Graph;
 use serde_json::{Value as Json, json};
 use spec::Platform;
@@ -12,31 +12,37 @@ use crate::fixtures;
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) platforms: Vec<Platform>,
+    /// With what is in their clusters.
+    whole: Vec<Graph>,
+    /// Without: what any export has of them.
     pub(crate) graphs: Vec<Graph>,
     pub(crate) shared: Graph,
 }
 
 impl Case {
     pub(crate) fn new(name: &str, platforms: Vec<Platform>) -> Self {
-        let graphs = platforms
+        let whole: Vec<Graph> = platforms
             .iter()
             .map(|platform| {
-                let graph = blueprint::environment(platform)
-                    .unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
-                // What lives in the cluster no export has.
-                graph.without_cluster_contents().unwrap().0
+                blueprint::environment(platform)
+                    .unwrap_or_else(|errors| panic!("{name}: {errors:?}"))
             })
+            .collect();
+        let graphs = whole
+            .iter()
+            .map(|graph| graph.without_cluster_contents().unwrap().0)
             .collect();
         let shared = blueprint::shared(&platforms[0]).unwrap();
         Self {
             name: name.to_owned(),
             platforms,
+            whole,
             graphs,
             shared,
         }
     }
 
-    /// The files of all scopes.
+    /// The files of all scopes, as the command makes them.
     pub(crate) fn export(&self) -> Files {
         let mut wanted: Vec<EnvironmentName> = self
             .graphs
@@ -53,18 +59,19 @@ impl Case {
         let scopes: Vec<Scoped<'_>> = self
             .platforms
             .iter()
-            .zip(&self.graphs)
+            .zip(&self.whole)
             .map(|(platform, graph)| Scoped { platform, graph })
             .collect();
         let shared = Scoped {
             platform: &self.platforms[0],
             graph: &self.shared,
         };
-        export::terraform::export(&Source {
+        let source = Source {
             environments: &scopes,
             shared,
             wanted,
-        })
+        };
+        export::export(Format::Terraform, &source)
     }
 }
 

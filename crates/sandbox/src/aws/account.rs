@@ -56,6 +56,7 @@ pub(crate) struct Account {
     endpoints: Arc<dyn ClusterEndpoints>,
     /// Counts the changes of the world, for those who follow it.
     changed: watch::Sender<u64>,
+    certainly_passed: f64,
 }
 
 struct Inner {
@@ -180,11 +181,17 @@ impl Account {
             }
         }
         let mark_path = dir.join("clock");
+        let mut certainly_passed = passed;
         if begun {
-            let marked = std::fs::read_to_string(&mark_path)
-                .ok()
-                .and_then(|text| text.trim().parse::<f64>().ok());
-            passed = passed.max(marked.filter(|seconds| seconds.is_finite()).unwrap_or(0.0));
+            let text = std::fs::read_to_string(&mark_path).unwrap_or_default();
+            let mut marked = text.split_whitespace().map(|word| {
+                let seconds = word.parse::<f64>().ok();
+                seconds.filter(|seconds| seconds.is_finite())
+            });
+            let mut next = || marked.next().flatten().unwrap_or(0.0);
+            let (marked, ahead) = (next(), next());
+            certainly_passed = certainly_passed.max(marked - ahead);
+            passed = passed.max(marked);
         } else {
             let mutations = state.mutations().collect();
             store.append(&Transaction { at: 0.0, mutations })?;
@@ -224,6 +231,7 @@ impl Account {
             injector: Mutex::new(Injector::new(options.faults)),
             on_stop: options.on_stop,
             endpoints: options.endpoints,
+            certainly_passed,
             changed: watch::Sender::new(0),
         };
         lock(&account.inner).skip_waits();
@@ -283,6 +291,11 @@ impl Account {
     pub(crate) fn time(&self) -> (f64, TimeScale) {
         let inner = lock(&self.inner);
         (inner.clock.now(), inner.clock.scale())
+    }
+
+    /// Modelled seconds that had passed for certain when the sandbox started; a sudden end before may have skipped some.
+    pub(crate) fn certainly_passed(&self) -> f64 {
+        self.certainly_passed
     }
 
     fn decided<T>(
@@ -366,6 +379,9 @@ impl Account {
         inner.clock.set_scale(scale);
         inner.skip_waits();
         inner.effective = effective(&self.settings, scale, &faults);
+        // Who waits for a time has to reckon anew.
+        inner.commits += 1;
+        self.tell(&inner);
         drop(inner);
         self.mark_time(AHEAD);
     }
@@ -393,14 +409,15 @@ impl Account {
         Ok(())
     }
 
-    /// Keeps on disk the modelled time that it will be after so much of the wall's: where the next start goes on. While the
+    /// Keeps on disk the modelled time that it will be after so much of the wall's, and how much that is: where the next start goes on. While the
     /// sandbox runs that is always ahead, so that after a sudden end nothing of the world has happened in the future; a clean
     /// end leaves what it is.
     pub(crate) fn mark_time(&self, ahead: Duration) {
         let inner = lock(&self.inner);
         let clock = &inner.clock;
-        let time = clock.now() + ahead.as_secs_f64() * clock.scale().factor();
-        let text = format!("{time:<24}\n");
+        let ahead = ahead.as_secs_f64() * clock.scale().factor();
+        let time = clock.now() + ahead;
+        let text = format!("{time:<24} {ahead:<24}\n");
         if let Err(error) = inner.mark.write_all_at(text.as_bytes(), 0) {
             tracing::error!(%error, "the modelled time could not be kept");
         }

@@ -71,7 +71,12 @@ pub(super) fn look(
     time: &ClusterTime,
     refusals: &BTreeMap<String, Refusal>,
 ) -> Result<Seen, ServiceError> {
-    account.session(|session| Ok(seen(session, cluster, queue, time, refusals)))
+    // What is to come for the cluster is to come, though the world may be ahead of it.
+    let now = time.modelled(apiserver::Clock::now(time));
+    account.session(|session| {
+        session.now = now;
+        Ok(seen(session, cluster, queue, time, refusals))
+    })
 }
 
 fn seen(
@@ -279,9 +284,11 @@ pub(super) fn perform(
     account: &Account,
     cluster: &str,
     action: &CloudAction,
+    time: &ClusterTime,
     now: Timestamp,
 ) -> Result<Performed, ServiceError> {
     account.session(|session| {
+        session.now = time.modelled(now);
         match action {
             CloudAction::Launch(launch) => return Ok(self::launch(session, cluster, launch, now)),
             CloudAction::Terminate { instance } => {

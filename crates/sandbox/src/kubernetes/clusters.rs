@@ -21,11 +21,14 @@ use crate::Error;
 use crate::aws::account::Account;
 use crate::aws::kinds::ClusterEndpoints;
 use crate::aws::state::Mutation;
+use crate::aws::wire::ServiceError;
 use crate::aws::world::{Entry, Phase};
 
 const CLUSTER: TypeName = TypeName::new("AWS::EKS::Cluster");
 /// How long a server that could not be started waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether the servers that should run do.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What is known of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +77,18 @@ pub(crate) async fn run(
         world.borrow_and_update();
         // Before the world is asked: a cluster gets its place while it is being made, and is in the world after that.
         let places = endpoints.known();
-        let (there, reserved) = clusters(&account);
+        let Ok((there, reserved)) = clusters(&account) else {
+            // What is not known to be gone stays.
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => continue,
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        };
         let gone: Vec<String> = running
             .iter()
             .filter(|(id, running)| {
-                there
-                    .get(*id)
-                    .is_none_or(|cluster| cluster.version != running.version)
+                let is_meant = |cluster: &Cluster| cluster.version == running.version;
+                !there.get(*id).is_some_and(is_meant) || running.controlling.is_finished()
             })
             .map(|(id, _)| id.clone())
             .collect();
@@ -97,7 +105,7 @@ pub(crate) async fn run(
                 }
             }
         }
-        let mut again = Duration::MAX;
+        let mut again = LOOK;
         for (id, cluster) in there {
             if running.contains_key(&id) {
                 continue;
@@ -129,8 +137,8 @@ pub(crate) async fn run(
 }
 
 /// The clusters that can be talked to, and the ids of those that are being made.
-fn clusters(account: &Account) -> (BTreeMap<String, Cluster>, Vec<String>) {
-    let found = account.session(|session| {
+fn clusters(account: &Account) -> Result<(BTreeMap<String, Cluster>, Vec<String>), ServiceError> {
+    account.session(|session| {
         let mut there = BTreeMap::new();
         let mut made = Vec::new();
         for entry in session.world().of_type(&CLUSTER) {
@@ -145,8 +153,7 @@ fn clusters(account: &Account) -> (BTreeMap<String, Cluster>, Vec<String>) {
             }
         }
         Ok((there, made))
-    });
-    found.unwrap_or_default()
+    })
 }
 
 fn start(
@@ -155,26 +162,27 @@ fn start(
     endpoints: &Endpoints,
     time: &ClusterTime,
 ) -> Result<Running, String> {
-    let time = &time.of_another();
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let tls = endpoints.tls(&cluster.id)?;
-    let authority = endpoints.assign(&cluster.id)?.certificate_authority;
     let folder = endpoints.folder(&cluster.id).join("store");
     let listener = match endpoints.listener(&cluster.id) {
         Ok(listener) => listener,
         Err(taken) => {
             let url = endpoints.move_away(&cluster.id)?;
             tracing::warn!(cluster = cluster.name, %taken, url, "its port can't be had: it has another one now");
-            moved(account, &cluster.id, &url);
             endpoints
                 .listener(&cluster.id)
                 .map_err(|error| format!("its port can't be had: {error}"))?
         }
     };
+    let place = endpoints.assign(&cluster.id)?;
+    is_at(account, &cluster.id, &place.url)?;
+    let authority = place.certificate_authority;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| told(&error))?;
     // The form of EKS's own: a Kubernetes version with the platform's build after it.
     let version = format!("v{}.0-eks-seaworthy", cluster.version);
     let logs = Arc::new(SimulatedLogs);
+    let time = time.of_cluster(!folder.exists());
     let metrics = Arc::new(SimulatedMetrics::new(time.clone()));
     let server = ApiServer::open(apiserver::Options {
         folder,
@@ -188,10 +196,11 @@ fn start(
         service_cidr: cluster.service_cidr.clone(),
     })
     .map_err(|error| told(&error))?;
+    let local = server.local("kube-controller-manager");
+    time.go_on(local.registry().store());
     metrics.follow(server.local("metrics-server"));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve::serve(listener, tls, server.clone(), stopped.clone()));
-    let local = server.local("kube-controller-manager");
     let runtime = Runtime::new(
         &cluster.name,
         account.clone(),
@@ -222,13 +231,14 @@ fn start(
     })
 }
 
-/// Tells the world where a cluster's API server is now.
-fn moved(account: &Account, id: &str, url: &str) {
+/// Tells the world where a cluster's API server is, if it does not know: somebody else may have taken its port.
+fn is_at(account: &Account, id: &str, url: &str) -> Result<(), String> {
     let told = account.session(|session| {
         let entry = session
             .world()
             .of_type(&CLUSTER)
             .find(|entry| Cluster::of(entry).is_some_and(|cluster| cluster.id == id))
+            .filter(|entry| entry.model["Endpoint"] != url)
             .cloned();
         if let Some(mut entry) = entry {
             entry.model["Endpoint"] = url.into();
@@ -236,9 +246,7 @@ fn moved(account: &Account, id: &str, url: &str) {
         }
         Ok(())
     });
-    if told.is_err() {
-        tracing::error!(id, "the world does not know where the cluster is");
-    }
+    told.map_err(|error| format!("the world can't be told where it is: {}", error.message))
 }
 
 impl Running {

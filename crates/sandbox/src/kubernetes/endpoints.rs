@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -193,7 +194,12 @@ impl Endpoints {
             .iter()
             .filter_map(|id| self.port(id).ok())
             .collect();
-        (FIRST_PORT..FIRST_PORT + PORTS)
+        // Each world begins elsewhere: while one is down, another one's clusters take none of its ports.
+        let mut hasher = DefaultHasher::new();
+        self.folder.hash(&mut hasher);
+        let first = u16::try_from(hasher.finish() % u64::from(PORTS)).unwrap_or(0);
+        (0..PORTS)
+            .map(|number| FIRST_PORT + (first + number) % PORTS)
             .filter(|port| !taken.contains(port))
             .find_map(|port| bind(port).ok())
             .map_or_else(|| bind(0), Ok)

@@ -13,7 +13,7 @@ use apiserver::Clock;
 use apiserver::registry::{About, DeleteOptions, Local, Noted, Propagation};
 use apiserver::store::{Change as Written, ChangeKind, Revision};
 use controllers::cloud::Refusal;
-use controllers::{Action, Change, Context, Controller, EventKind, Key, Reference, View};
+use controllers::{Action, Change, Context, Controller, EventKind, Key, Pace, Reference, View};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
@@ -29,6 +29,11 @@ const LONGEST_BACKOFF: i64 = 64;
 const EKS_RETRY: f64 = 5.0;
 /// What passes at the least until a key is looked at again, of the cluster's time.
 const MOMENT: SignedDuration = SignedDuration::from_millis(1);
+/// When AWS is looked at again that could not be looked at at the start, on the wall.
+const LOOK_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+/// How many steps are made at one time of the cluster; after that it goes on even if there is more to do, so that what never ends does
+/// not stop all others' clock.
+const CROWD: usize = 200_000;
 /// How many steps are made before the world is looked at again.
 const STEPS: usize = 256;
 
@@ -62,6 +67,10 @@ pub(super) struct Runtime {
     /// When AWS changes by itself next.
     cloud_due: Option<f64>,
     metrics_due: Timestamp,
+    pace: Option<Pace>,
+    /// How many steps were made since there was nothing to do, and how many there may be before time goes on even so.
+    steps: usize,
+    crowd: usize,
 }
 
 impl Runtime {
@@ -94,6 +103,9 @@ impl Runtime {
             addons,
             cloud_due: None,
             metrics_due: Timestamp::MIN,
+            pace: None,
+            steps: 0,
+            crowd: CROWD,
         }
     }
 
@@ -109,7 +121,13 @@ impl Runtime {
         let mut store = store;
         let mut world = self.account.changes();
         self.relist();
-        self.look_at_cloud();
+        // Without a look at AWS all machines would be gone.
+        while !self.look_at_cloud() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_RETRY) => {}
+                _ = stop.changed() => return,
+            }
+        }
         while !*stop.borrow() {
             store.borrow_and_update();
             if world.has_changed().unwrap_or(false) {
@@ -154,20 +172,42 @@ impl Runtime {
     /// it leads to comes before what is due later.
     fn step(&mut self) {
         self.time.up_to(Some(self.time.now()));
+        self.notice_pace();
         for _ in 0..STEPS {
             self.take_changes();
-            if self.queue.is_empty() {
+            let idle = self.queue.is_empty();
+            if idle {
+                self.steps = 0;
+            }
+            if idle || self.steps >= self.crowd {
                 let next = self.next_due();
                 self.time.up_to(next);
-                if next.is_none_or(|at| at > self.time.now()) {
+                if next.is_some_and(|at| at <= self.time.now()) {
+                    self.ring();
+                } else if idle {
                     return;
                 }
-                self.ring();
+                if !idle {
+                    self.time.up_to(Some(self.time.now()));
+                    self.steps = self.steps.saturating_sub(STEPS);
+                }
             }
             if let Some((controller, key)) = self.queue.pop_front() {
+                self.steps += 1;
                 self.queued.remove(&(controller, key.clone()));
                 self.reconcile(controller, key, self.time.now());
             }
+        }
+    }
+
+    /// At another pace other dates are due: everybody reckons anew.
+    fn notice_pace(&mut self) {
+        let pace = self.time.pace();
+        if self.pace.replace(pace).is_some_and(|before| before != pace) {
+            for (_, controller, key) in std::mem::take(&mut self.due) {
+                self.enqueue(controller, key);
+            }
+            self.due_at.clear();
         }
     }
 
@@ -283,14 +323,16 @@ impl Runtime {
         }
     }
 
-    /// Begins anew with all that there is.
+    /// Begins anew with all that there is, and tells of what is there no more.
     fn relist(&mut self) {
         let Some(local) = self.locals.first().cloned() else {
             return;
         };
-        let cloud = std::mem::take(&mut self.view.cloud);
-        self.view = View::default();
-        self.view.cloud = cloud;
+        let mut gone: BTreeSet<(GroupResource, Key)> = self
+            .view
+            .places()
+            .map(|(group, resource, key)| (GroupResource::new(group, resource), key.clone()))
+            .collect();
         let registry = local.registry();
         // Before the lists: what is written meanwhile is told of twice, which harms nobody.
         self.seen = *registry.store().subscribe().borrow();
@@ -303,22 +345,29 @@ impl Runtime {
             for object in registry.store().list(&place, None).items {
                 let key = Key::new(&object.key.namespace, &object.key.name);
                 self.take(&place, &key, Some(&object.bytes));
+                gone.remove(&(place.clone(), key));
             }
+        }
+        for (place, key) in gone {
+            self.take(&place, &key, None);
         }
     }
 
-    fn look_at_cloud(&mut self) {
+    /// Whether AWS could be looked at.
+    fn look_at_cloud(&mut self) -> bool {
         let claims = &self.view.node_claims;
         self.refusals
             .retain(|claim, _| claims.get(&Key::cluster(claim)).is_some());
         let queue = interruption_queue(&self.view);
-        match cloud::look(
+        let seen = cloud::look(
             &self.account,
             &self.cluster,
             queue.as_deref(),
             &self.time,
             &self.refusals,
-        ) {
+        );
+        let could = seen.is_ok();
+        match seen {
             Ok(seen) => {
                 self.cloud_due = seen.changes_at;
                 if seen.cloud != self.view.cloud {
@@ -335,6 +384,7 @@ impl Runtime {
             }
         }
         self.keep_addons();
+        could
     }
 
     /// Has EKS put into the cluster what AWS says that it has of add-ons.
@@ -470,8 +520,12 @@ impl Runtime {
                 message: &message,
             }),
             Action::Cloud(action) => {
-                let performed = cloud::perform(&self.account, &self.cluster, &action, now)
-                    .map_err(|error| Status::new(Reason::InternalError, error.message))?;
+                // AWS forgets nothing: what it is asked for must not be for the sake of what the cluster forgets in a sudden end.
+                let store = local.registry().store();
+                store.wait_until_synced(store.revision())?;
+                let performed =
+                    cloud::perform(&self.account, &self.cluster, &action, &self.time, now)
+                        .map_err(|error| Status::new(Reason::InternalError, error.message))?;
                 if let Performed::Refused {
                     node_claim,
                     refusal,

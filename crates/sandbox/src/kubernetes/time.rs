@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use apiserver::store::Store;
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
 use crate::Error;
 use crate::aws::account::Account;
@@ -49,13 +51,24 @@ impl ClusterTime {
         })
     }
 
-    /// The time of another cluster of the world: it waits for that one's controllers alone.
-    pub(crate) fn of_another(&self) -> Self {
-        Self {
+    /// The time of one cluster of the world: it waits for that one's controllers alone. If it is not a `new` one, [`Self::go_on`]
+    /// comes next.
+    pub(crate) fn of_cluster(&self, is_new: bool) -> Self {
+        let time = Self {
             account: self.account.clone(),
             origin: self.origin,
             bound: Arc::new(AtomicI64::new(i64::MAX)),
             told: Arc::new(AtomicI64::new(i64::MIN)),
+        };
+        time.up_to((!is_new).then(|| self.at(self.account.certainly_passed())));
+        time
+    }
+
+    /// Goes on from where a cluster has been by what it has stored, though the world's clock may have been set forward since by a
+    /// sudden end: what was due in between comes first.
+    pub(crate) fn go_on(&self, store: &Store) {
+        if let Some(latest) = latest(store) {
+            self.up_to(Some(latest.max(self.at(self.account.certainly_passed()))));
         }
     }
 
@@ -75,6 +88,11 @@ impl ClusterTime {
         self.origin
             .saturating_add(seconds(modelled))
             .unwrap_or(Timestamp::MAX)
+    }
+
+    /// The modelled second of a date, and a hair more: what is due at a second of that date has come then.
+    pub(crate) fn modelled(&self, date: Timestamp) -> f64 {
+        date.duration_since(self.origin).as_secs_f64() + 1e-6
     }
 
     /// How long it is on the wall until a date comes.
@@ -103,6 +121,48 @@ impl apiserver::Clock for ClusterTime {
         let told = self.told.fetch_max(now, Ordering::AcqRel).max(now);
         Timestamp::from_nanosecond(told.into()).unwrap_or(Timestamp::MAX)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dated {
+    metadata: DatedMetadata,
+    spec: Option<DatedSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DatedMetadata {
+    creation_timestamp: Option<Timestamp>,
+    #[serde(default)]
+    managed_fields: Vec<DatedEntry>,
+}
+
+#[derive(Deserialize)]
+struct DatedEntry {
+    time: Option<Timestamp>,
+}
+
+/// Of a Lease: when its holder was heard of.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DatedSpec {
+    renew_time: Option<Timestamp>,
+}
+
+/// The latest date at which something was written.
+fn latest(store: &Store) -> Option<Timestamp> {
+    let everything = store.everything();
+    let dates = everything.items.iter().filter_map(|object| {
+        let dated: Dated = serde_json::from_slice(&object.bytes).ok()?;
+        let renewed = dated.spec.and_then(|spec| spec.renew_time);
+        let written = dated.metadata.managed_fields.iter().map(|entry| entry.time);
+        written
+            .chain([dated.metadata.creation_timestamp, renewed])
+            .flatten()
+            .max()
+    });
+    dates.max()
 }
 
 fn nanoseconds(date: Timestamp) -> i64 {

@@ -27,6 +27,7 @@ use apiserver::registry::{About, DeleteOptions};
 use catalog::TypeName;
 use catalog::addons::{COREDNS, KUBE_PROXY, VPC_CNI, known_version};
 use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::aws::world::{Phase, World};
@@ -39,9 +40,18 @@ const SUBNET: TypeName = TypeName::new("AWS::EC2::Subnet");
 pub(super) const MANAGER: &str = "eks";
 /// What a cluster has from its first start on, and nobody takes away: that it is there says that the rest was made.
 const FIRST_START: &str = "extension-apiserver-authentication";
+const FIRST_STARTED: About<'static> = About {
+    group: "",
+    resource: "configmaps",
+    namespace: "kube-system",
+    name: FIRST_START,
+};
+/// The annotation of that object which says, in JSON, what of the add-ons has been brought in whole. It is written last: what is on
+/// the disk of it says that the rest is.
+const BROUGHT_IN: &str = "sandbox.seaworthy.dev/addons";
 
 /// An add-on as the embedded AWS has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Addon {
     version: String,
     /// `ConfigurationValues`: JSON or YAML.
@@ -53,7 +63,7 @@ pub(super) struct Addon {
     stage: Stage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// It is being created or changed.
     Changing,
@@ -330,10 +340,7 @@ impl Addons {
             let Some(addon) = self.applied.get(&name).cloned() else {
                 continue;
             };
-            done &= self.settle(installed, &name, &addon, Self::take_away);
-            if done {
-                self.applied.remove(&name);
-            }
+            done &= self.settle(installed, &name, (&addon, None), Self::take_away);
         }
         for (name, addon) in &installed.addons {
             let same = |known: &Addon| {
@@ -351,38 +358,44 @@ impl Addons {
                 Stage::Leaving => Self::take_away,
                 Stage::Changing | Stage::Settled => Self::bring_in,
             };
-            if self.settle(installed, name, addon, act) {
-                self.applied.insert(name.clone(), addon.clone());
-            } else {
-                done = false;
-            }
+            done &= self.settle(installed, name, (addon, Some(addon)), act);
         }
         done
     }
 
+    /// Does something about an add-on, and then notes what is known of it; whether both were done.
     fn settle(
-        &self,
+        &mut self,
         installed: &Installed,
         name: &str,
-        addon: &Addon,
+        (addon, known): (&Addon, Option<&Addon>),
         act: fn(&Self, &Installed, &str, &Addon) -> Result<(), Status>,
     ) -> bool {
-        let settled = act(self, installed, name, addon);
+        let settled = act(self, installed, name, addon).and_then(|()| {
+            let mut applied = self.applied.clone();
+            match known {
+                Some(known) => applied.insert(name.to_owned(), known.clone()),
+                None => applied.remove(name),
+            };
+            self.note(&applied)?;
+            self.applied = applied;
+            Ok(())
+        });
         if let Err(status) = &settled {
             tracing::warn!(cluster = installed.cluster, addon = name, %status, "refused");
         }
         settled.is_ok()
     }
 
+    fn note(&self, applied: &BTreeMap<String, Addon>) -> Result<(), Status> {
+        let patch = json!({"metadata": {"annotations": {BROUGHT_IN: json!(applied).to_string()}}});
+        self.local.merge_patch(FIRST_STARTED, None, patch).map(drop)
+    }
+
     /// What a cluster starts with, and what it has of its add-ons already.
     fn begin(&mut self, installed: &Installed) -> Result<(), Status> {
-        let marker = About {
-            group: "",
-            resource: "configmaps",
-            namespace: "kube-system",
-            name: FIRST_START,
-        };
-        if self.local.get(marker).is_none() {
+        let marker = self.local.get(FIRST_STARTED);
+        if marker.is_none() {
             if installed.bootstrap {
                 for own in [VPC_CNI, KUBE_PROXY, COREDNS] {
                     let addon = Addon {
@@ -402,12 +415,13 @@ impl Addons {
         for object in endpoints(&installed.control_plane) {
             self.local.apply(object)?;
         }
-        for (name, addon) in &installed.addons {
-            let objects = objects(installed, name, addon);
-            if addon.stage == Stage::Settled && objects.iter().any(|object| self.is_there(object)) {
-                self.applied.insert(name.clone(), addon.clone());
-            }
-        }
+        // Without a word of it, all are brought in once more.
+        let noted = marker.and_then(|marker| {
+            let marker = marker.json();
+            let text = marker["metadata"]["annotations"][BROUGHT_IN].as_str()?;
+            serde_json::from_str(text).ok()
+        });
+        self.applied = noted.unwrap_or_default();
         Ok(())
     }
 
@@ -460,17 +474,6 @@ impl Addons {
             self.delete(object)?;
         }
         Ok(())
-    }
-
-    fn is_there(&self, object: &Json) -> bool {
-        let (group, resource, namespace, name) = self.about(object);
-        let about = About {
-            group,
-            resource: &resource,
-            namespace,
-            name,
-        };
-        self.local.get(about).is_some()
     }
 
     fn delete(&self, object: &Json) -> Result<(), Status> {

@@ -234,7 +234,7 @@ fn an_add_on_follows_its_version_and_configuration_and_a_restart_changes_nothing
     cluster.put(
         "coredns",
         Phase::Ready,
-        json!({"AddonVersion": "v1.3.0-eksbuild.1", "ConfigurationValues": "{\"replicaCount\":3}"}),
+        json!({"AddonVersion": "v1.3.0-eksbuild.1", "ConfigurationValues": "replicaCount: 3\ntolerations:\n- operator: Exists\n"}),
     );
     let about = About {
         group: "apps",
@@ -247,6 +247,44 @@ fn an_add_on_follows_its_version_and_configuration_and_a_restart_changes_nothing
     cluster.restart();
     let deployment = cluster.get("apps", "deployments", "coredns").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 7);
+}
+
+/// A sudden end loses the last writes: first what says that an add-on is whole, and then of the add-on itself.
+#[test]
+fn what_was_half_done_at_a_sudden_end_is_done() {
+    let mut cluster = Cluster::new(false);
+    cluster.keep();
+    let noted = cluster.addons.local.get(FIRST_STARTED).unwrap().json();
+    let noted = noted["metadata"]["annotations"][BROUGHT_IN].clone();
+    cluster.put("coredns", Phase::Ready, json!({}));
+    cluster.keep();
+    let whole = cluster.made();
+    let deployment = About {
+        group: "apps",
+        resource: "deployments",
+        namespace: "kube-system",
+        name: "coredns",
+    };
+    let forget = |cluster: &Cluster| {
+        let before = json!({"metadata": {"annotations": {BROUGHT_IN: noted}}});
+        let local = &cluster.local;
+        local.merge_patch(FIRST_STARTED, None, before).unwrap();
+        let options = DeleteOptions::default();
+        local.delete(deployment, &options).unwrap();
+    };
+    forget(&cluster);
+    assert_ne!(cluster.made(), whole);
+    cluster.restart();
+    assert_eq!(cluster.made(), whole);
+    // Its removal was begun, and AWS has ended it.
+    cluster
+        .local
+        .delete(deployment, &DeleteOptions::default())
+        .unwrap();
+    cluster.world.remove(ADDON, "shop|coredns");
+    cluster.restart();
+    assert_eq!(cluster.get("", "services", "kube-dns"), None);
+    assert_eq!(cluster.get("", "configmaps", "coredns"), None);
 }
 
 #[test]

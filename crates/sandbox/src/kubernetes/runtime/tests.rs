@@ -19,7 +19,7 @@ use crate::kubernetes::load::{SimulatedLogs, SimulatedMetrics};
 type Seen = Arc<Mutex<Vec<(String, Timestamp)>>>;
 
 /// Looks at `first` when it comes, 10 seconds later, when it makes `second`, and 600 seconds later; at `second` when it comes and 20
-/// seconds later. Of `hasty` it wants to know at once how it goes on, four times.
+/// seconds later. Of `hasty` it wants to know at once how it goes on, four times; `restless` it changes whenever that changes.
 struct Watchmaker {
     seen: Seen,
     begun: Option<Timestamp>,
@@ -49,6 +49,11 @@ impl Controller for Watchmaker {
             ("first", 1) => Outcome::of(vec![Action::Create(config_map("second"))])
                 .again_at(begun + SignedDuration::from_secs(600)),
             ("second", 0) => Outcome::settled().again_at(after(20)),
+            ("restless", _) => {
+                let mut changed = config_map("restless");
+                changed["data"] = json!({"times": times.to_string()});
+                Outcome::of(vec![Action::Update(changed)])
+            }
             ("hasty", 0..3) => Outcome::settled().again_at(now),
             _ => Outcome::settled(),
         }
@@ -191,9 +196,64 @@ fn who_looks_again_at_once_sees_time_go_on() {
 }
 
 #[test]
+fn what_never_ends_does_not_stop_the_clock_of_others() {
+    let mut bench = bench();
+    bench.runtime.crowd = 1000;
+    bench.local.create(config_map("restless")).unwrap();
+    bench.local.create(config_map("first")).unwrap();
+    bench.runtime.step();
+    bench.clock.advance(Duration::from_secs(3600));
+    for _ in 0..10 {
+        bench.runtime.step();
+    }
+    let seen = bench.seen();
+    let of_others: Vec<i128> = seen
+        .iter()
+        .filter(|(name, _)| name == "first")
+        .map(|(_, at)| at / 1000)
+        .collect();
+    assert_eq!(of_others, [0, 10, 600]);
+    assert!(seen.len() > 1000, "{}", seen.len());
+}
+
+#[test]
+fn a_cluster_goes_on_from_what_it_has_stored() {
+    let bench = bench();
+    bench.clock.advance(Duration::from_secs(500));
+    bench.local.create(config_map("first")).unwrap();
+    let written = bench.time.now();
+    bench.clock.advance(Duration::from_secs(3600));
+    let after = bench.time.of_cluster(false);
+    after.go_on(bench.local.registry().store());
+    let behind = after.now().duration_since(written).as_secs();
+    assert!((-1..=0).contains(&behind), "{behind}");
+}
+
+#[test]
+fn what_went_unseen_is_told_of() {
+    let mut bench = bench();
+    bench.local.create(config_map("second")).unwrap();
+    bench.runtime.step();
+    let about = About {
+        group: "",
+        resource: "configmaps",
+        namespace: "default",
+        name: "second",
+    };
+    bench
+        .local
+        .delete(about, &DeleteOptions::default())
+        .unwrap();
+    bench.seen.lock().unwrap().clear();
+    bench.runtime.relist();
+    bench.runtime.step();
+    assert_eq!(bench.seen(), [("second".to_owned(), 0)]);
+}
+
+#[test]
 fn each_cluster_waits_for_its_own_controllers() {
     let bench = bench();
-    let other = bench.time.of_another();
+    let other = bench.time.of_cluster(true);
     bench.time.up_to(Some(bench.time.now()));
     let before = bench.time.now();
     bench.clock.advance(Duration::from_secs(60));
