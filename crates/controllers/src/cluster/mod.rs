@@ -71,7 +71,7 @@ pub fn all(options: Options) -> Vec<Box<dyn Controller>> {
             options.network,
             options.heartbeat,
         )),
-        Box::new(TaintEviction),
+        Box::<TaintEviction>::default(),
         Box::<PodCollector>::default(),
         Box::new(PodScheduler::new(options.seed)),
         Box::<Kubelets>::default(),

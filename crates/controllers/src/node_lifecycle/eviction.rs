@@ -1,5 +1,7 @@
 //! Pods leave nodes that can't keep them: those whose `NoExecute` taints they don't tolerate (for long), and those that are gone.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use serde_json::json;
@@ -33,7 +35,10 @@ fn executing(node: &Node) -> impl Iterator<Item = &Taint> {
 
 /// Evicts pods from tainted nodes (`pkg/controller/tainteviction`). A key is a node.
 #[derive(Debug, Default)]
-pub struct TaintEviction;
+pub struct TaintEviction {
+    /// Since when a node has had its taints, by their keys: only some taints say it themselves.
+    seen: BTreeMap<Key, BTreeMap<String, Timestamp>>,
+}
 
 impl Controller for TaintEviction {
     fn name(&self) -> &'static str {
@@ -47,8 +52,7 @@ impl Controller for TaintEviction {
                     Some(Object::Node(node)) => executing(node).cloned().collect::<Vec<_>>(),
                     _ => Vec::new(),
                 };
-                let after = taints(&change.after);
-                let matters = !after.is_empty() && taints(&change.before) != after;
+                let matters = taints(&change.before) != taints(&change.after);
                 matters.then(|| change.key.clone()).into_iter().collect()
             }
             Some(Kind::Pod) if node_of(&change.before) != node_of(&change.after) => {
@@ -63,13 +67,21 @@ impl Controller for TaintEviction {
     }
 
     fn reconcile(&mut self, key: &Key, context: Context<'_>) -> Outcome {
-        let Some(node) = context.view.nodes.get(key) else {
-            return Outcome::settled();
-        };
-        let taints: Vec<&Taint> = executing(node).collect();
+        let node = context.view.nodes.get(key);
+        let taints: Vec<&Taint> = node.into_iter().flat_map(|node| executing(node)).collect();
         if taints.is_empty() {
+            self.seen.remove(key);
             return Outcome::settled();
         }
+        let seen = self.seen.entry(key.clone()).or_default();
+        seen.retain(|name, _| taints.iter().any(|taint| taint.key == *name));
+        let taints: Vec<(&Taint, Timestamp)> = taints
+            .into_iter()
+            .map(|taint| {
+                let first = *seen.entry(taint.key.clone()).or_insert(context.now);
+                (taint, taint.time_added.as_ref().map_or(first, |at| at.0))
+            })
+            .collect();
         let mut outcome = Outcome::settled();
         for (_, pod) in context.view.pods_on(&key.name) {
             if pod.is_deleting() {
@@ -85,15 +97,32 @@ impl Controller for TaintEviction {
     }
 }
 
-/// When a pod has to leave a node with such taints; none if it may stay.
-fn leaves_at(pod: &Pod, taints: &[&Taint], now: Timestamp, pace: Pace) -> Option<Timestamp> {
+/// Since when a pod has been on its node.
+fn bound_at(pod: &Pod) -> Option<Timestamp> {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    let scheduled = conditions
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "True")
+        .and_then(|condition| condition.last_transition_time.as_ref());
+    let since = scheduled.or(pod.metadata.creation_timestamp.as_ref());
+    since.map(|time| time.0)
+}
+
+/// When a pod has to leave a node with taints since these times; none if it may stay. What it tolerates for a while counts from
+/// when both were there.
+fn leaves_at(
+    pod: &Pod,
+    taints: &[(&Taint, Timestamp)],
+    now: Timestamp,
+    pace: Pace,
+) -> Option<Timestamp> {
     let tolerations = pod
         .spec
         .as_ref()
         .and_then(|spec| spec.tolerations.as_deref())
         .unwrap_or_default();
     let mut earliest: Option<Timestamp> = None;
-    for taint in taints {
+    for (taint, tainted) in taints {
         let mut tolerating = tolerations
             .iter()
             .filter(|toleration| tolerates(toleration, taint))
@@ -105,7 +134,7 @@ fn leaves_at(pod: &Pod, taints: &[&Taint], now: Timestamp, pace: Pace) -> Option
             .filter_map(|toleration| toleration.toleration_seconds)
             .min();
         if let Some(seconds) = shortest {
-            let since = taint.time_added.as_ref().map_or(now, |time| time.0);
+            let since = bound_at(pod).map_or(*tainted, |bound| bound.max(*tainted));
             #[allow(clippy::cast_precision_loss, reason = "seconds")]
             let at = pace.after(since, seconds.max(0) as f64);
             earliest = Some(earliest.map_or(at, |other| other.min(at)));
@@ -156,7 +185,7 @@ pub(crate) fn disrupted(pod: &Pod, reason: &str, message: &str, now: Timestamp) 
 #[derive(Debug, Default)]
 pub struct PodCollector {
     /// Since when a node has been missing.
-    missing: std::collections::BTreeMap<Key, Timestamp>,
+    missing: BTreeMap<Key, Timestamp>,
 }
 
 impl Controller for PodCollector {

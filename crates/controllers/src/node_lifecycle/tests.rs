@@ -245,3 +245,54 @@ fn a_node_is_ready_once_its_network_is() {
     assert!(cluster.find::<Pod>("shop", "aws-node").is_none());
     assert!(is_ready(&node(&cluster)));
 }
+
+#[test]
+fn what_is_tolerated_for_a_while_runs_out() {
+    let mut cluster = cluster(Options::default());
+    launch(&mut cluster, 1, "m5.large");
+    run_for(&mut cluster, 70);
+    let name = node(&cluster).name().to_owned();
+    let taint = |cluster: &mut Cluster, taints: Json| {
+        cluster.patch::<Node>("", &name, &json!({"spec": {"taints": taints}}));
+    };
+    let minute = json!({"spec": {"tolerations": [{"key": "work", "operator": "Exists", "tolerationSeconds": 60}]}});
+    // As kubectl writes it, without a time.
+    let undated = json!([{"key": "work", "effect": "NoExecute"}]);
+    let going = |cluster: &Cluster, name: &str| {
+        let pod = cluster.find::<Pod>("shop", name);
+        pod.is_none_or(|pod| pod.is_deleting())
+    };
+    cluster.create(pod("first", minute.clone()));
+    run_for(&mut cluster, 5);
+    taint(&mut cluster, undated.clone());
+    run_for(&mut cluster, 50);
+    // Another taint comes: that of before is as old as it was.
+    taint(
+        &mut cluster,
+        json!([{"key": "work", "effect": "NoExecute"}, {"key": "web", "effect": "NoSchedule"}]),
+    );
+    run_for(&mut cluster, 8);
+    assert!(!going(&cluster, "first"));
+    run_for(&mut cluster, 4);
+    assert!(going(&cluster, "first"));
+    // It went, and came again: as new.
+    taint(&mut cluster, Json::Null);
+    cluster.create(pod("second", minute.clone()));
+    run_for(&mut cluster, 20);
+    taint(&mut cluster, undated);
+    run_for(&mut cluster, 55);
+    assert!(!going(&cluster, "second"));
+    run_for(&mut cluster, 10);
+    assert!(going(&cluster, "second"));
+    // A taint may be older than what comes.
+    let old = seconds(cluster.now - SignedDuration::from_secs(600));
+    taint(
+        &mut cluster,
+        json!([{"key": "work", "effect": "NoExecute", "timeAdded": old}]),
+    );
+    cluster.create(pod("third", minute));
+    run_for(&mut cluster, 50);
+    assert!(!going(&cluster, "third"));
+    run_for(&mut cluster, 15);
+    assert!(going(&cluster, "third"));
+}
