@@ -104,12 +104,9 @@ impl Controller for Attacher {
                 }
                 keys
             }
-            Some(Kind::Cloud | Kind::DaemonSet) => view
-                .volume_attachments
-                .iter()
-                .filter(|(_, attachment)| attachment.is_deleting() || !is_attached(attachment))
-                .map(|(_, attachment)| Key::cluster(&attachment.spec.node_name))
-                .collect(),
+            // What AWS has changed, or the driver came.
+            Some(Kind::Cloud | Kind::DaemonSet) => unfinished(view),
+            None if change.resource == "csidrivers" => unfinished(view),
             Some(Kind::Node) if change.before.is_none() || change.after.is_none() => {
                 vec![change.key.clone()]
             }
@@ -165,6 +162,29 @@ impl Controller for Attacher {
         }
         Outcome::of(actions)
     }
+}
+
+/// The nodes of the attachments that aren't yet as they should be.
+fn unfinished(view: &View) -> Vec<Key> {
+    view.volume_attachments
+        .iter()
+        .filter(|(_, attachment)| attachment.is_deleting() || !is_attached(attachment))
+        .map(|(_, attachment)| Key::cluster(&attachment.spec.node_name))
+        .collect()
+}
+
+/// The instance that an attachment is to.
+fn instance_of(attachment: &VolumeAttachment) -> Option<&String> {
+    let annotations = attachment.metadata.annotations.as_ref()?;
+    annotations.get("csi.alpha.kubernetes.io/node-id")
+}
+
+/// Whether there is an attachment of a PersistentVolume to an instance.
+fn is_wanted_on(view: &View, volume: &str, instance: &String) -> bool {
+    view.volume_attachments.iter().any(|(_, attachment)| {
+        attachment.spec.source.persistent_volume_name.as_deref() == Some(volume)
+            && instance_of(attachment) == Some(instance)
+    })
 }
 
 fn is_attached(attachment: &VolumeAttachment) -> bool {
@@ -235,11 +255,7 @@ impl Attacher {
             .get(&Key::cluster(name))
             .and_then(|volume| attaches(volume))
             .and_then(|source| view.cloud.volumes.get(&source.volume_handle));
-        let instance = attachment
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get("csi.alpha.kubernetes.io/node-id"));
+        let instance = instance_of(attachment);
         if attachment.is_deleting() {
             return match volume {
                 Some(volume)
@@ -278,6 +294,12 @@ impl Attacher {
                     )
                 }));
                 vec![Action::InTurn(writes)]
+            }
+            // Its attachment there was lost: nobody else would detach it.
+            Some(there) if there != instance && !is_wanted_on(view, name, there) => {
+                vec![Action::Cloud(CloudAction::Detach {
+                    volume: volume.id.clone(),
+                })]
             }
             None | Some(_) => Vec::new(),
         }

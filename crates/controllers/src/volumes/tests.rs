@@ -316,3 +316,69 @@ fn a_machine_that_dies_gives_its_volumes_back() {
     run_for(&mut cluster, 30);
     assert!(running(&cluster, "db"));
 }
+
+/// The nodes in the zone of the only volume.
+fn nodes_of_the_volume(cluster: &Cluster) -> Vec<String> {
+    let zone = &cluster.view.cloud.volumes.values().next().unwrap().zone;
+    let nodes = cluster.view.nodes.iter();
+    nodes
+        .filter(|(_, node)| node.label("topology.kubernetes.io/zone") == Some(zone))
+        .map(|(key, _)| key.name.to_string())
+        .collect()
+}
+
+#[test]
+fn a_volume_comes_off_a_machine_that_nothing_says_it_is_on() {
+    let mut cluster = start();
+    class(&mut cluster, "Immediate", "Delete");
+    claim(&mut cluster, "data", json!({}));
+    settle(&mut cluster);
+    launch(&mut cluster, 2, "m5.large");
+    let zone = cluster
+        .view
+        .cloud
+        .volumes
+        .values()
+        .next()
+        .unwrap()
+        .zone
+        .clone();
+    change(&mut cluster, |cloud| {
+        let there = cloud.instances.values().rfind(|one| one.zone == zone);
+        let there = there.unwrap().id.clone();
+        for volume in cloud.volumes.values_mut() {
+            volume.attached_to = Some(there.clone());
+        }
+    });
+    let mut db = with_claim("db", "data");
+    db["spec"]["nodeName"] = json!(nodes_of_the_volume(&cluster)[0]);
+    cluster.create(db);
+    settle(&mut cluster);
+    assert!(running(&cluster, "db"));
+}
+
+#[test]
+fn what_is_to_be_attached_waits_for_the_driver() {
+    let options = Options {
+        ebs_driver: Driver::WhenInstalled,
+        ..Options::default()
+    };
+    let mut cluster = cluster(options);
+    cluster.pace = Pace::Immediate;
+    launch(&mut cluster, 2, "m5.large");
+    let driver = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": EBS}, "spec": {}});
+    cluster.create(driver.clone());
+    class(&mut cluster, "Immediate", "Delete");
+    claim(&mut cluster, "data", json!({}));
+    settle(&mut cluster);
+    cluster.delete::<k8s_openapi::api::storage::v1::CSIDriver>("", EBS);
+    let mut db = with_claim("db", "data");
+    db["spec"]["nodeName"] = json!(nodes_of_the_volume(&cluster)[0]);
+    cluster.create(db);
+    settle(&mut cluster);
+    assert_eq!(cluster.list::<VolumeAttachment>("").len(), 1);
+    assert!(!running(&cluster, "db"));
+    cluster.create(driver);
+    settle(&mut cluster);
+    assert!(running(&cluster, "db"));
+}
