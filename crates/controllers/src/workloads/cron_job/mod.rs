@@ -192,10 +192,14 @@ impl<'a> Sync<'a> {
                 return self.tell(EventKind::Warning, "UnparseableSchedule", message);
             }
         };
-        if let Some(next) = schedule.next(now, &zone) {
+        let (from, due) = self.due(&schedule, &zone);
+        // `@every` counts from its last time, whenever it is looked at (`nextScheduleTimeDuration`, cronjob/utils.go). After many
+        // missed times `from` may have been too far back to find one.
+        let next = schedule.next(from, &zone).filter(|next| *next > now);
+        if let Some(next) = next.or_else(|| schedule.next(now, &zone)) {
             self.outcome = std::mem::take(&mut self.outcome).again_at(next);
         }
-        let Some(due) = self.due(&schedule, &zone) else {
+        let Some(due) = due else {
             return;
         };
         let deadline = self.spec.starting_deadline_seconds;
@@ -239,8 +243,9 @@ impl<'a> Sync<'a> {
         self.create(name, due, &zone);
     }
 
-    /// The last time that is due and not done yet (`mostRecentScheduleTime`, cronjob/utils.go).
-    fn due(&mut self, schedule: &Schedule, zone: &TimeZone) -> Option<Timestamp> {
+    /// The last time that is due and not done yet (`mostRecentScheduleTime`, cronjob/utils.go), and the time that the next one
+    /// counts from.
+    fn due(&mut self, schedule: &Schedule, zone: &TimeZone) -> (Timestamp, Option<Timestamp>) {
         let now = self.context.now;
         let created = self.cron.metadata.creation_timestamp.as_ref();
         let last = self.status.last_schedule_time.as_ref().or(created);
@@ -269,7 +274,7 @@ impl<'a> Sync<'a> {
             let message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
             self.tell(EventKind::Warning, "TooManyMissedTimes", message.to_owned());
         }
-        due
+        (due.unwrap_or(earliest), due)
     }
 
     fn create(&mut self, name: String, due: Timestamp, zone: &TimeZone) {

@@ -86,6 +86,22 @@ fn a_job_comes_at_its_time() {
     );
 }
 
+/// `nextScheduleTimeDuration`, cronjob/utils.go.
+#[test]
+fn every_so_long_counts_from_the_last_time() {
+    let mut cluster = cluster(json!({"schedule": "@every 10m"}));
+    for expected in 1..4 {
+        cluster.run_for(300);
+        let touch = json!({"metadata": {"labels": {"at": format!("{expected}")}}});
+        cluster.patch::<CronJob>("default", "tidy", &touch);
+        cluster.run_for(299);
+        assert_eq!(jobs(&cluster).len(), expected - 1);
+        cluster.run_for(1);
+        assert_eq!(jobs(&cluster).len(), expected);
+        assert_eq!(status(&cluster).last_schedule_time.unwrap().0, cluster.now);
+    }
+}
+
 #[test]
 fn policies_say_what_runs_together() {
     for (policy, after) in [("Allow", 3), ("Forbid", 1), ("Replace", 1)] {
