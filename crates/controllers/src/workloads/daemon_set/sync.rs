@@ -341,7 +341,6 @@ impl<'a> Sync<'a> {
     fn status(&mut self) -> DaemonSetStatus {
         let (mut desired, mut current, mut misscheduled) = (0, 0, 0);
         let (mut ready, mut available, mut updated) = (0, 0, 0);
-        let mut next: Option<Timestamp> = None;
         for (node, (should_run, _)) in &self.places {
             let first = self.pods.get(node).and_then(|pods| pods.first());
             desired += i32::from(*should_run);
@@ -356,15 +355,21 @@ impl<'a> Sync<'a> {
                     ready += 1;
                     available += 1;
                 }
-                Availability::From(at) => {
-                    ready += 1;
-                    next = Some(next.map_or(at, |next| next.min(at)));
-                }
+                Availability::From(_) => ready += 1,
                 Availability::NotReady => {}
             }
             updated += i32::from(hash_of(pod) == Some(&self.hash));
         }
-        if let Some(at) = next {
+        // In a surge the second of a node's pods is waited for, too.
+        let next = self
+            .pods
+            .values()
+            .flatten()
+            .filter_map(|pod| match self.availability(pod) {
+                Availability::From(at) => Some(at),
+                _ => None,
+            });
+        if let Some(at) = next.min() {
             self.outcome = std::mem::take(&mut self.outcome).again_at(at);
         }
         let some = |number: i32| (number != 0).then_some(number);

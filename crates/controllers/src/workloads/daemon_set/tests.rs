@@ -194,6 +194,27 @@ fn a_surge_brings_the_new_one_first() {
 }
 
 #[test]
+fn a_surge_goes_on_when_a_new_pod_has_been_ready_for_long_enough() {
+    let mut cluster = cluster(
+        3,
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}),
+    );
+    let patient = json!({"spec": {"minReadySeconds": 10}});
+    cluster.patch::<DaemonSet>("default", "agent", &patient);
+    settle(&mut cluster);
+    cluster.run_for(20);
+    set_image(&mut cluster, "a:2");
+    for _ in 0..3 {
+        settle(&mut cluster);
+        cluster.run_for(10);
+    }
+    settle(&mut cluster);
+    cluster.run_for(10);
+    assert_rolled_out(&cluster, 3);
+    assert_eq!(cluster.list::<Pod>("default").len(), 3);
+}
+
+#[test]
 fn on_delete_waits_to_be_told() {
     let mut cluster = cluster(2, json!({"type": "OnDelete"}));
     set_image(&mut cluster, "a:2");
