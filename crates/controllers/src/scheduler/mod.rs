@@ -35,6 +35,8 @@ use queue::{Assumed, Chances, Failed, Queue, Wants};
 const NAME: &str = "default-scheduler";
 /// How many pods are tried before others get their turn.
 const AT_ONCE: usize = 1_000;
+/// How many pods that are gone the world may still know, besides twice as many as there are.
+const REMOVED_UP_TO: usize = 10_000;
 /// `bindTimeoutSeconds`: how long volumes may take, in seconds of the clock.
 const VOLUMES_SECONDS: i64 = 600;
 /// How long a binding may take until it is taken to have been refused, in seconds of the clock.
@@ -48,6 +50,7 @@ pub struct PodScheduler {
     news: RefCell<News>,
     running: Option<Running>,
     queue: Queue,
+    removed_up_to: usize,
 }
 
 /// The world and the scheduler that follows it.
@@ -73,6 +76,7 @@ impl PodScheduler {
             news: RefCell::default(),
             running: None,
             queue: Queue::default(),
+            removed_up_to: REMOVED_UP_TO,
         }
     }
 }
@@ -109,10 +113,9 @@ impl Controller for PodScheduler {
         let view = context.view;
         let news = std::mem::take(self.news.get_mut());
         let mut touched: BTreeSet<Key> = BTreeSet::new();
-        let stale = self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.live.removed_pods() > 10_000 + 2 * view.pods.len());
+        let most = self.removed_up_to + 2 * view.pods.len();
+        let running = self.running.as_ref();
+        let stale = running.is_some_and(|running| running.live.removed_pods() > most);
         let mut running = match self.running.take() {
             Some(mut running) if !stale => {
                 if !news.is_empty() {
@@ -124,11 +127,17 @@ impl Controller for PodScheduler {
             }
             _ => {
                 touched.extend(view.pods.iter().map(|(key, _)| key.clone()));
-                self.begin(context)
+                let running = self.begin(context);
+                // What the news was is not looked at: it may have let any of them in.
+                self.queue.wake(Chances {
+                    room: true,
+                    ..Chances::default()
+                });
+                running
             }
         };
         running.live.sync(&mut running.scheduler);
-        let mut actions = self.bind_assumed(&mut running, context);
+        let (mut actions, again) = self.bind_assumed(&mut running, context);
         running.live.sync(&mut running.scheduler);
         let more = self.place(&mut running, context, &mut actions, &mut touched);
         for key in &touched {
@@ -139,10 +148,11 @@ impl Controller for PodScheduler {
         if more {
             outcome = outcome.again_at(context.now);
         }
-        match self.queue.next(context.now) {
-            Some(next) => outcome.again_at(next),
-            None => outcome,
-        }
+        let next = self.queue.next(context.now);
+        [again, next]
+            .into_iter()
+            .flatten()
+            .fold(outcome, Outcome::again_at)
     }
 }
 
@@ -274,6 +284,9 @@ impl PodScheduler {
                     chances.room |= took_room && !takes_room;
                     chances.neighbours |= takes_room;
                     self.set_pod(live, key, pod, context);
+                    if news.edited.contains(key) {
+                        self.queue.activate(key);
+                    }
                 }
                 None => {
                     chances.room |= took_room;
@@ -291,9 +304,15 @@ impl PodScheduler {
         chances
     }
 
-    /// Binds the pods whose volumes are there by now, and takes back what nobody has done in time.
-    fn bind_assumed(&mut self, running: &mut Running, context: Context<'_>) -> Vec<Action> {
+    /// Binds the pods whose volumes are there by now, and takes back what nobody has done in time. When to look again, if some can't
+    /// be judged yet.
+    fn bind_assumed(
+        &mut self,
+        running: &mut Running,
+        context: Context<'_>,
+    ) -> (Vec<Action>, Option<Timestamp>) {
         let view = context.view;
+        let mut again: Option<Timestamp> = None;
         let mut actions = Vec::new();
         let mut forgotten = self.queue.overdue(context.now);
         for key in self.queue.reserved.clone() {
@@ -311,9 +330,16 @@ impl PodScheduler {
                 bound &= is_bound;
                 // The provisioner gave the node back: another one is needed. At first the claim does not say a node because nobody
                 // has written it yet.
-                let asked = assumed.until < plus(context.now, VOLUMES_SECONDS - 1);
+                let asked_by = plus(assumed.until, 1 - VOLUMES_SECONDS);
                 let selected = claim.is_some_and(|claim| claim.annotation(SELECTED_NODE).is_some());
-                refused |= !is_bound && !selected && asked;
+                if is_bound || selected {
+                    continue;
+                }
+                if asked_by <= context.now {
+                    refused = true;
+                } else {
+                    again = Some(again.map_or(asked_by, |other| other.min(asked_by)));
+                }
             }
             if bound {
                 actions.push(bind(view, pod, &assumed.node));
@@ -334,7 +360,7 @@ impl PodScheduler {
                 running.live.forget(id);
             }
         }
-        actions
+        (actions, again)
     }
 
     /// Tries the pods whose turn it is. Whether there are more.

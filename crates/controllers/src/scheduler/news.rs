@@ -11,6 +11,8 @@ use crate::{Change, Key, Kind, Object};
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub pods: BTreeSet<Key>,
+    /// Those of them without a node that ask for something else than before.
+    pub edited: BTreeSet<Key>,
     pub nodes: BTreeSet<Key>,
     pub csi_nodes: BTreeSet<Key>,
     pub claims: BTreeSet<Key>,
@@ -26,6 +28,9 @@ impl News {
         let key = change.key.clone();
         match change.kind {
             Some(Kind::Pod) => {
+                if is_edited(change) {
+                    self.edited.insert(key.clone());
+                }
                 self.pods.insert(key);
                 pod_matters(change)
             }
@@ -62,6 +67,7 @@ impl News {
     pub(super) fn is_empty(&self) -> bool {
         let Self {
             pods,
+            edited: _,
             nodes,
             csi_nodes,
             claims,
@@ -109,6 +115,15 @@ fn pod_matters(change: &Change) -> bool {
         || before.is_deleting() != after.is_deleting()
         || before.metadata.labels != after.metadata.labels
         || before.uid() != after.uid()
+}
+
+fn is_edited(change: &Change) -> bool {
+    let (Some(Object::Pod(before)), Some(Object::Pod(after))) = (&change.before, &change.after)
+    else {
+        return false;
+    };
+    node_name(after).is_none()
+        && (before.spec != after.spec || before.metadata.labels != after.metadata.labels)
 }
 
 /// Heartbeats of nodes don't matter.

@@ -177,7 +177,7 @@ impl Queue {
     }
 
     pub(super) fn activate(&mut self, key: &Key) {
-        if self.waiting.contains_key(key) {
+        if self.waiting.get(key).is_some_and(|waiting| !waiting.gated) {
             self.active.insert(key.clone());
         }
     }

@@ -1,9 +1,10 @@
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value as Json, json};
 
+use super::{NAME, PodScheduler};
 use crate::Pace;
-use crate::cluster::Options;
 use crate::cluster::aws::{cluster, launch, pod, run_for, settle};
+use crate::cluster::{Options, all};
 use crate::document::Named;
 use crate::testing::Cluster;
 
@@ -162,4 +163,73 @@ fn a_replaced_pod_is_another() {
         run_for(&mut cluster, 2);
         assert!(node_of(&cluster, "web-0").is_some());
     }
+}
+
+#[test]
+fn a_pod_that_is_edited_is_tried_again() {
+    let mut cluster = start(1);
+    let name = cluster.list::<Node>("")[0].name().to_owned();
+    let taints = json!([{"key": "work", "effect": "NoSchedule"}]);
+    cluster.patch::<Node>("", &name, &json!({"spec": {"taints": taints}}));
+    cluster.create(asking("web", "100m", json!({})));
+    run_for(&mut cluster, 20);
+    assert_eq!(node_of(&cluster, "web"), None);
+    let tolerations = json!([{"key": "work", "operator": "Exists"}]);
+    cluster.patch::<Pod>(
+        "shop",
+        "web",
+        &json!({"spec": {"tolerations": tolerations}}),
+    );
+    run_for(&mut cluster, 12);
+    assert!(node_of(&cluster, "web").is_some());
+}
+
+#[test]
+fn room_is_seen_when_the_world_is_made_anew() {
+    let mut cluster = start(1);
+    let mut controllers = all(Options::default());
+    for controller in controllers.iter_mut().filter(|one| one.name() == NAME) {
+        *controller = Box::new(PodScheduler {
+            removed_up_to: 0,
+            ..PodScheduler::new(0)
+        });
+    }
+    cluster.restart(controllers);
+    cluster.create(asking("first", "1500m", json!({})));
+    settle(&mut cluster);
+    cluster.create(asking("second", "1500m", json!({})));
+    let gates = json!({"schedulingGates": [{"name": "quota"}]});
+    for name in ["a", "b", "c"] {
+        cluster.create(asking(name, "100m", gates.clone()));
+    }
+    run_for(&mut cluster, 1);
+    // Three are gone for two that are there, and then for one.
+    for name in ["a", "b", "c"] {
+        cluster.delete::<Pod>("shop", name);
+    }
+    run_for(&mut cluster, 20);
+    assert_eq!(node_of(&cluster, "second"), None);
+    cluster.delete::<Pod>("shop", "first");
+    run_for(&mut cluster, 15);
+    assert!(node_of(&cluster, "second").is_some());
+}
+
+#[test]
+fn a_node_that_the_provisioner_gives_back_is_chosen_anew() {
+    let mut cluster = start(1);
+    let name = cluster.list::<Node>("")[0].name().to_owned();
+    let zone = |zone: Json| json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
+    cluster.create(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3"},
+        "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer", "reclaimPolicy": "Delete"}));
+    cluster.create(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "gp3", "resources": {"requests": {"storage": "8Gi"}}},
+        "status": {"phase": "Pending"}}));
+    cluster.patch::<Node>("", &name, &zone(Json::Null));
+    let volumes =
+        json!({"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]});
+    cluster.create(asking("db", "100m", volumes));
+    settle(&mut cluster);
+    cluster.patch::<Node>("", &name, &zone(json!("eu-west-1a")));
+    run_for(&mut cluster, 5);
+    assert!(node_of(&cluster, "db").is_some());
 }
