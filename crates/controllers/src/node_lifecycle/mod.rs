@@ -170,10 +170,16 @@ impl Controller for Nodes {
                     Some(Object::Node(node)) => instance_id(node).map(str::to_owned),
                     _ => None,
                 };
-                let ids: BTreeSet<String> = [id(&change.before), id(&change.after)]
+                let mut ids: BTreeSet<String> = [id(&change.before), id(&change.after)]
                     .into_iter()
                     .flatten()
                     .collect();
+                if change.after.is_none() {
+                    // It may have stood, without saying whose it is, where a machine's is to be.
+                    let all = view.cloud.instances.values();
+                    let of_name = all.filter(|one| one.private_dns_name == *change.key.name);
+                    ids.extend(of_name.map(|instance| instance.id.clone()));
+                }
                 ids.iter().map(|id| Key::cluster(id)).collect()
             }
             Some(Kind::Cloud) => {
@@ -182,7 +188,8 @@ impl Controller for Nodes {
                     .instances
                     .values()
                     .filter(|instance| {
-                        instance.state != InstanceState::Running
+                        change.machines.contains(&instance.id)
+                            || instance.state != InstanceState::Running
                             || view
                                 .nodes
                                 .get(&Key::cluster(&instance.private_dns_name))

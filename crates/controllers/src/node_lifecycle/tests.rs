@@ -296,3 +296,30 @@ fn what_is_tolerated_for_a_while_runs_out() {
     run_for(&mut cluster, 15);
     assert!(going(&cluster, "third"));
 }
+
+#[test]
+fn a_machine_finds_a_node_of_its_name() {
+    let mut cluster = cluster(Options::default());
+    cluster.pace = Pace::Immediate;
+    let mut made = instance(&cluster, 0, "m5.large");
+    made.state = InstanceState::Pending;
+    let name = made.private_dns_name.clone();
+    change(&mut cluster, |cloud| {
+        cloud.instances.insert(made.id.clone(), made);
+    });
+    cluster.create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
+    settle(&mut cluster);
+    assert!(node(&cluster).status.is_none(), "it does not run yet");
+    change(&mut cluster, |cloud| {
+        for instance in cloud.instances.values_mut() {
+            instance.state = InstanceState::Running;
+        }
+    });
+    settle(&mut cluster);
+    assert!(is_ready(&node(&cluster)));
+    // It goes: now the machine makes its own.
+    assert_eq!(instance_id(&node(&cluster)), None);
+    cluster.delete::<Node>("", &name);
+    settle(&mut cluster);
+    assert_eq!(instance_id(&node(&cluster)), Some("i-00000000000000000"));
+}
