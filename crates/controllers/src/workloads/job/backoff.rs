@@ -1,5 +1,6 @@
 //! How long a Job waits after failures (`backoff_utils.go`): 10 s, doubled with each failure since the last success, up to
-//! 10 minutes.
+//! 10 minutes. At an immediate pace each is a second of the clock: without any, a Job that always fails would never rest, and with
+//! all of it one that fails six times, as is the default, would take ten minutes.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,6 +11,8 @@ use crate::workloads::pods::{condition, created_at};
 /// `DefaultJobPodFailureBackOff` and `MaxJobPodFailureBackOff` (job/job_controller.go).
 const FIRST: f64 = 10.0;
 const LONGEST: f64 = 600.0;
+/// Each of them when nothing is waited for, in seconds of the clock.
+const IMMEDIATE: i64 = 1;
 
 /// When a pod ended (`getFinishedTime`).
 pub(super) fn finished_at(pod: &Pod) -> Timestamp {
@@ -45,7 +48,12 @@ pub(super) fn until(failures: i32, last: Timestamp, pace: Pace) -> Option<Timest
         return None;
     }
     let wait = (FIRST * 2f64.powi((failures - 1).min(16))).min(LONGEST);
-    Some(pace.after(last, wait))
+    match pace {
+        Pace::Modelled => Some(pace.after(last, wait)),
+        Pace::Immediate => last
+            .saturating_add(SignedDuration::from_secs(IMMEDIATE))
+            .ok(),
+    }
 }
 
 /// The same for a whole Job, from its pods that ended: whether each is a success, and when.

@@ -113,6 +113,26 @@ fn no_more_run_than_are_still_needed() {
     assert!(reason(&cluster, "Complete").is_some());
 }
 
+#[test]
+fn failures_take_a_while_at_any_pace() {
+    let mut cluster = Cluster::new(vec![Box::new(Jobs::default())]);
+    cluster.pace = crate::Pace::Immediate;
+    cluster.create(job(json!({"backoffLimit": 3})));
+    cluster.settle();
+    for failures in 1..=3 {
+        let name = active(&cluster).remove(0);
+        end(&mut cluster, &name, 1);
+        assert_eq!(active(&cluster).len(), 0, "after {failures}");
+        cluster.run_for(1);
+    }
+    let name = active(&cluster).remove(0);
+    end(&mut cluster, &name, 1);
+    assert_eq!(
+        reason(&cluster, "Failed").as_deref(),
+        Some("BackoffLimitExceeded")
+    );
+}
+
 /// A Job without completions is done when one has succeeded and the others have ended.
 #[test]
 fn a_work_queue_is_empty_when_one_says_so() {
