@@ -136,17 +136,26 @@ impl Numbers {
         seen.1 = seen.1.max(highest);
     }
 
-    /// The names of the next children.
-    pub(crate) fn next(&self, owner: &Key, uid: &str, prefix: &str, count: usize) -> Vec<String> {
+    /// The names of the next children, without those that are taken: what was an owner's child keeps its name when it is so no more,
+    /// and may have the highest number.
+    pub(crate) fn next(
+        &self,
+        owner: &Key,
+        uid: &str,
+        prefix: &str,
+        count: usize,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         let base = base(prefix);
         let start = start(uid);
         let first = match self.seen.get(owner) {
             Some((of, highest)) if of == uid => *highest,
             _ => 0,
         };
-        (first..)
-            .take(count)
+        (first..first + ROOM)
             .map(|number| format!("{base}{}", suffix((number % ROOM * STEP + start) % ROOM)))
+            .filter(|name| !is_taken(name))
+            .take(count)
             .collect()
     }
 }
@@ -177,7 +186,7 @@ mod tests {
         let key = Key::new("default", "web");
         let there_are = there_are.iter().map(String::as_str);
         numbers.see(&key, "5f2c", "web-", there_are);
-        numbers.next(&key, "5f2c", "web-", count)
+        numbers.next(&key, "5f2c", "web-", count, |_| false)
     }
 
     #[test]
@@ -193,6 +202,15 @@ mod tests {
         assert_eq!(next(&mut numbers, &[], 2), more);
         // Without memory, what there is says where it goes on.
         assert_eq!(next(&mut Numbers::default(), &first, 2), more);
+    }
+
+    #[test]
+    fn a_name_that_another_has_is_left_out() {
+        let numbers = Numbers::default();
+        let key = Key::new("default", "web");
+        let names = numbers.next(&key, "5f2c", "web-", 3, |_| false);
+        let others = numbers.next(&key, "5f2c", "web-", 2, |name| name == names[0]);
+        assert_eq!(others, names[1..]);
     }
 
     #[test]

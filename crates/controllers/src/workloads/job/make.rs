@@ -152,7 +152,9 @@ impl<'a> Sync<'a> {
             None => {
                 let prefix = format!("{}-", key.name);
                 let uid = uid_of(&self.job.metadata);
-                for name in numbers.next(key, uid, &prefix, count) {
+                let is_taken =
+                    |name: &str| view.pods.get(&Key::new(&key.namespace, name)).is_some();
+                for name in numbers.next(key, uid, &prefix, count, is_taken) {
                     let pod = self.pod(name, &prefix, self.spec.template.clone());
                     self.create(&pod);
                 }

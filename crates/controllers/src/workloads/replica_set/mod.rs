@@ -121,7 +121,7 @@ impl ReplicaSets {
             if active.len() < wanted {
                 failure = retry.refusal().map(|refusal| refusal.message.clone());
                 let missing = (wanted - active.len()).min(BURST);
-                self.create(key, set, missing, &retry, now, &mut outcome);
+                self.create(key, set, missing, &retry, context, &mut outcome);
             } else if active.len() > wanted {
                 let surplus = (active.len() - wanted).min(BURST);
                 let doomed = ranking::to_delete(set, &active, surplus, view, now);
@@ -156,7 +156,7 @@ impl ReplicaSets {
         set: &ReplicaSet,
         missing: usize,
         retry: &Retry<'_>,
-        now: Timestamp,
+        Context { view, now, .. }: Context<'_>,
         outcome: &mut Outcome,
     ) {
         match retry {
@@ -177,7 +177,9 @@ impl ReplicaSets {
         };
         let prefix = prefix(set);
         let uid = uid_of(&set.metadata);
-        let names = self.numbers.next(key, uid, &prefix, retry.allowed(missing));
+        let is_taken = |name: &str| view.pods.get(&Key::new(&key.namespace, name)).is_some();
+        let count = retry.allowed(missing);
+        let names = self.numbers.next(key, uid, &prefix, count, is_taken);
         for name in names {
             let told = event(
                 set,

@@ -276,3 +276,18 @@ fn two_thousand_replicas_take_few_rounds() {
     assert_eq!(cluster.list::<Pod>("default").len(), 0);
     assert!(cluster.reconciled < 60, "{}", cluster.reconciled);
 }
+
+#[test]
+fn the_name_of_a_pod_that_was_taken_out_is_not_drawn_again() {
+    let mut cluster = cluster();
+    cluster.create(set(2));
+    cluster.settle();
+    let told = cluster.told("ReplicaSet/web", "SuccessfulCreate");
+    let last = told[1].strip_prefix("Created pod: ").unwrap().to_owned();
+    let labels = json!({"metadata": {"labels": {"app": "quarantine"}}});
+    cluster.patch::<Pod>("default", &last, &labels);
+    cluster.restart(vec![Box::new(ReplicaSets::default())]);
+    cluster.settle();
+    assert_eq!(cluster.list::<Pod>("default").len(), 3);
+    assert_eq!(status(&cluster).replicas, 2);
+}
