@@ -195,12 +195,16 @@ impl Controller for PodCollector {
 
     fn concerns(&self, change: &Change, view: &View) -> Vec<Key> {
         match change.kind {
-            Some(Kind::Node) if change.after.is_none() => vec![change.key.clone()],
+            Some(Kind::Node) if change.before.is_none() || change.after.is_none() => {
+                vec![change.key.clone()]
+            }
+            // The last pod of a node that is missing ends that, too.
             Some(Kind::Pod) if node_of(&change.before) != node_of(&change.after) => {
-                node_of(&change.after)
+                [&change.before, &change.after]
+                    .into_iter()
+                    .filter_map(node_of)
                     .map(Key::cluster)
                     .filter(|key| view.nodes.get(key).is_none())
-                    .into_iter()
                     .collect()
             }
             _ => Vec::new(),

@@ -323,3 +323,27 @@ fn a_machine_finds_a_node_of_its_name() {
     settle(&mut cluster);
     assert_eq!(instance_id(&node(&cluster)), Some("i-00000000000000000"));
 }
+
+#[test]
+fn a_node_that_is_missing_again_is_waited_for_again() {
+    let mut cluster = cluster(Options::default());
+    let on = json!({"spec": {"nodeName": "n"}});
+    let there = |cluster: &Cluster| cluster.find::<Pod>("shop", "web").is_some();
+    for _ in 0..2 {
+        cluster.create(pod("web", on.clone()));
+        run_for(&mut cluster, 30);
+        assert!(there(&cluster));
+        run_for(&mut cluster, 20);
+        assert!(!there(&cluster));
+    }
+    // It comes back in time, and goes.
+    cluster.create(pod("web", on));
+    run_for(&mut cluster, 30);
+    cluster.create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}));
+    run_for(&mut cluster, 20);
+    cluster.delete::<Node>("", "n");
+    run_for(&mut cluster, 30);
+    assert!(there(&cluster));
+    run_for(&mut cluster, 20);
+    assert!(!there(&cluster));
+}
