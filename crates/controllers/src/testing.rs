@@ -894,6 +894,21 @@ impl Cluster {
     }
 }
 
+/// Has one controller look at an object that comes, or that goes: for what it remembers.
+pub fn show(controller: &mut dyn Controller, view: &mut View, json: &Json, is_there: bool) {
+    let (group, resource, key) = place(json);
+    let bytes = is_there.then(|| serde_json::to_vec(json).unwrap());
+    let change = view.apply(&group, &resource, &key, bytes.as_deref());
+    for key in controller.concerns(&change.unwrap(), view) {
+        let context = Context {
+            view,
+            now: "2026-01-05T00:00:00Z".parse().unwrap(),
+            pace: Pace::Modelled,
+        };
+        controller.reconcile(&key, context);
+    }
+}
+
 fn removable(place: &Place, json: &Json) -> bool {
     let any = |pointer: &str| {
         json.pointer(pointer)

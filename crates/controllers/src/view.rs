@@ -436,6 +436,11 @@ impl View {
                 deleting: metadata.deletion_timestamp.is_some(),
             })
         });
+        if let Some(metadata) = &before
+            && after.as_ref().is_none_or(|after| after.uid != metadata.uid)
+        {
+            self.refusals.remove(&metadata.uid);
+        }
         if let Some(metadata) = &after {
             for owner in &metadata.owners {
                 self.dependents

@@ -21,10 +21,10 @@ mod tests;
 mod usage;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, PodStatus};
 use serde_json::{Map, Value as Json};
 
@@ -39,7 +39,7 @@ use crate::{
 use address::Addresses;
 use behaviour::{Behaviour, Role};
 use image::Images;
-use state::{Kubelet, Told};
+use state::{FailedPulls, Kubelet, Told};
 
 /// Up to how many pods the ordinary events of each are told: `Scheduled`, `Pulling`, `Pulled`, `Created`, `Started`, `Killing`. They are
 /// five objects a pod; warnings are always told.
@@ -50,9 +50,9 @@ pub const EVENTS_UP_TO: usize = 500;
 pub struct Kubelets {
     addresses: Addresses,
     images: Images,
-    failed_pulls: HashMap<(String, String), (u32, Timestamp)>,
-    /// Pods that were told to stop, by their uids.
-    stopping: HashSet<String>,
+    failed_pulls: FailedPulls,
+    /// Pods that were told to stop, and their uids.
+    stopping: BTreeMap<Key, String>,
     /// Which pods wait for an object.
     awaited: BTreeMap<(&'static str, Key), BTreeSet<Key>>,
     /// Whether what is on the nodes has been looked at.
@@ -176,6 +176,8 @@ impl Controller for Kubelets {
         self.look_around(view);
         let Some(pod) = view.pods.get(key) else {
             self.addresses.release(key);
+            self.failed_pulls.remove(key);
+            self.stopping.remove(key);
             self.stop_waiting(key);
             return Outcome::settled();
         };
@@ -352,7 +354,13 @@ impl Kubelets {
         let bound = grace as f64;
         let at = context.pace.after(asked, longest.min(bound));
         let mut told = Vec::new();
-        if !running.is_empty() && self.stopping.insert(pod.uid().to_owned()) {
+        if !running.is_empty()
+            && self
+                .stopping
+                .insert(pod.key(), pod.uid().to_owned())
+                .as_deref()
+                != Some(pod.uid())
+        {
             told.extend(running.iter().map(|(container, _)| Told {
                 kind: EventKind::Normal,
                 reason: "Killing",
@@ -363,7 +371,7 @@ impl Kubelets {
             let actions = write(context.view, pod, &status, &status, told);
             return Outcome::of(actions).again_at(at);
         }
-        self.stopping.remove(pod.uid());
+        self.stopping.remove(&pod.key());
         let held = pod
             .metadata
             .finalizers

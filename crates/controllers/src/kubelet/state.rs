@@ -3,6 +3,8 @@
 //! Everything that is known of a pod is in its status; what comes next, and when, follows from it. Transitions that are due are
 //! taken one after another, each stamped with the time at which it was due, so that one write carries several.
 
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
@@ -17,7 +19,7 @@ use super::probe;
 use super::usage::is_above_limit;
 use crate::document::Named;
 use crate::draw::digest;
-use crate::{EventKind, Pace, View};
+use crate::{EventKind, Key, Pace, View};
 
 /// From the kubelet's first look at a pod until its network is there, in modelled seconds. An assumption.
 pub(super) const SANDBOX_SECONDS: f64 = 1.0;
@@ -31,6 +33,9 @@ const LONGEST_BACK_OFF: i64 = 300;
 const FORGIVEN_AFTER: i64 = 600;
 /// A transition that is later than this is stamped with the present: nobody has watched for it.
 const LATE: i64 = 5;
+
+/// How often pulls of a pod's images have failed, and when last: by the pod's uid and the container.
+pub(super) type FailedPulls = BTreeMap<Key, HashMap<(String, String), (u32, Timestamp)>>;
 
 /// What the kubelet tells of.
 pub(super) struct Told {
@@ -46,13 +51,12 @@ pub(super) struct Kubelet<'a> {
     pub pace: Pace,
     pub node: &'a str,
     pub images: &'a mut Images,
-    /// How often pulls of a container's image have failed, and when last.
-    pub failed_pulls: &'a mut std::collections::HashMap<(String, String), (u32, Timestamp)>,
+    pub failed_pulls: &'a mut FailedPulls,
     pub told: Vec<Told>,
     /// When the next transition is due.
     pub next: Option<Timestamp>,
     /// What is waited for.
-    pub awaited: Vec<(&'static str, crate::Key)>,
+    pub awaited: Vec<(&'static str, Key)>,
 }
 
 /// How far a container has come.
@@ -251,8 +255,9 @@ impl Kubelet<'_> {
         }
         let pulled = if first {
             let pulled = self.images.pull(self.node, text, &name, from, self.pace);
-            self.failed_pulls
-                .remove(&(pod.uid().to_owned(), container.name.clone()));
+            if let Some(failed) = self.failed_pulls.get_mut(&pod.key()) {
+                failed.remove(&(pod.uid().to_owned(), container.name.clone()));
+            }
             pulled.at
         } else {
             from
@@ -345,7 +350,8 @@ impl Kubelet<'_> {
             super::behaviour::PREFIX
         );
         let key = (pod.uid().to_owned(), container.name.clone());
-        let known = self.failed_pulls.get(&key).copied();
+        let failed = self.failed_pulls.entry(pod.key()).or_default();
+        let known = failed.get(&key).copied();
         let reason = status
             .state
             .as_ref()
@@ -368,7 +374,7 @@ impl Kubelet<'_> {
             )
         };
         if due > self.now {
-            self.failed_pulls.insert(key, (tries, last));
+            failed.insert(key, (tries, last));
             if reason == Some("ErrImagePull") {
                 let soon = plus(last, 2);
                 if soon > self.now {
@@ -388,7 +394,7 @@ impl Kubelet<'_> {
             self.later(due);
             return;
         }
-        self.failed_pulls.insert(key, (tries + 1, self.now));
+        failed.insert(key, (tries + 1, self.now));
         self.tell(
             EventKind::Normal,
             "Pulling",

@@ -1,12 +1,13 @@
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use serde_json::{Value as Json, json};
 
-use crate::Pace;
+use super::Kubelets;
 use crate::cloud::InstanceState;
 use crate::cluster::Options;
 use crate::cluster::aws::{change, cluster, launch, pod, run_for, settle};
 use crate::document::Named;
-use crate::testing::Cluster;
+use crate::testing::{Cluster, show};
+use crate::{Pace, View};
 
 /// A cluster with a node, at its pace.
 fn start() -> Cluster {
@@ -441,4 +442,35 @@ fn statuses_are_written_seldom() {
     settle(&mut cluster);
     assert!(version(&cluster) > before);
     assert_eq!(writes.get(), 4, "asked to go; made, bound, running");
+}
+
+#[test]
+fn pods_that_are_gone_are_forgotten() {
+    let mut kubelets = Kubelets::default();
+    let mut view = View::default();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    show(&mut kubelets, &mut view, &node, true);
+    let mut bad = pod("bad", json!({"spec": {"nodeName": "n"}}));
+    bad["metadata"]["annotations"] = json!({"sandbox.seaworthy.dev/image-pull": "fails"});
+    bad["metadata"]["creationTimestamp"] = json!("2026-01-04T00:00:00Z");
+    bad["status"] = json!({"phase": "Pending", "startTime": "2026-01-04T00:00:00Z"});
+    let mut going = pod(
+        "going",
+        json!({"spec": {"nodeName": "n", "terminationGracePeriodSeconds": 30, "containers": [{"name": "app", "image": "busybox", "command": ["sleep", "infinity"]}]}}),
+    );
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-05T00:00:30Z");
+    going["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+    going["status"] = json!({"phase": "Running", "containerStatuses": [{"name": "app", "image": "busybox", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-04T00:00:00Z"}}}]});
+    for pod in [&bad, &going] {
+        show(&mut kubelets, &mut view, pod, true);
+    }
+    assert_eq!(
+        (kubelets.failed_pulls.len(), kubelets.stopping.len()),
+        (1, 1)
+    );
+    for pod in [&bad, &going] {
+        show(&mut kubelets, &mut view, pod, false);
+    }
+    assert!(kubelets.failed_pulls.is_empty() && kubelets.stopping.is_empty());
 }

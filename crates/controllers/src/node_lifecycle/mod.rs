@@ -83,7 +83,8 @@ pub struct Nodes {
     renewed: BTreeMap<String, Timestamp>,
     /// Since when a machine's kubelet has been silent.
     silent: BTreeMap<String, Timestamp>,
-    told: BTreeSet<(String, &'static str)>,
+    /// What has been told of a machine's node, which is that of this uid.
+    told: BTreeMap<String, (String, BTreeSet<&'static str>)>,
 }
 
 impl Nodes {
@@ -103,7 +104,7 @@ impl Nodes {
             heartbeat,
             renewed: BTreeMap::new(),
             silent: BTreeMap::new(),
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
         }
     }
 }
@@ -238,6 +239,9 @@ impl Controller for Nodes {
         let node = machine::node_name(view, &key.name)
             .and_then(|name| view.nodes.get(&Key::cluster(name)));
         let instance = view.cloud.instances.get(&*key.name);
+        if node.is_none() {
+            self.told.remove(&*key.name);
+        }
         match (instance, node) {
             (Some(instance), _) if instance.state == InstanceState::Pending => Outcome::settled(),
             (Some(instance), node) if instance.state == InstanceState::Running => {
@@ -262,13 +266,18 @@ impl Controller for Nodes {
 impl Nodes {
     fn tell_once(
         &mut self,
+        id: &str,
         node: &Node,
         kind: EventKind,
         reason: &'static str,
         message: String,
     ) -> Option<Action> {
-        self.told
-            .insert((node.uid().to_owned(), reason))
+        let (uid, told) = self.told.entry(id.to_owned()).or_default();
+        if uid != node.uid() {
+            node.uid().clone_into(uid);
+            told.clear();
+        }
+        told.insert(reason)
             .then(|| node.tell(kind, reason, message))
     }
 
@@ -321,7 +330,13 @@ impl Nodes {
         }
         if !ready && due {
             let message = format!("Node {} status is now: NodeReady", node.name());
-            actions.extend(self.tell_once(node, EventKind::Normal, "NodeReady", message));
+            actions.extend(self.tell_once(
+                &instance.id,
+                node,
+                EventKind::Normal,
+                "NodeReady",
+                message,
+            ));
         }
         if due {
             // One whose status was just written is looked at again when that is seen.
@@ -336,7 +351,13 @@ impl Nodes {
             node.name(),
             node.name()
         );
-        actions.extend(self.tell_once(node, EventKind::Normal, "RegisteredNode", message));
+        actions.extend(self.tell_once(
+            &instance.id,
+            node,
+            EventKind::Normal,
+            "RegisteredNode",
+            message,
+        ));
         actions.extend(csi_node(node, &machine, self.driver, context.view));
         let (lease, next) = self.renew(node, context);
         actions.extend(lease);
@@ -405,7 +426,13 @@ impl Nodes {
                 .collect();
             actions.push(node.patch_status(json!({"conditions": conditions})));
             let message = format!("Node {} status is now: NodeNotReady", node.name());
-            actions.extend(self.tell_once(node, EventKind::Normal, "NodeNotReady", message));
+            actions.extend(self.tell_once(
+                &instance.id,
+                node,
+                EventKind::Normal,
+                "NodeNotReady",
+                message,
+            ));
         } else {
             let taints = [(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")];
             actions.extend(retaint(node, &[NOT_READY], &taints, context.now));
@@ -424,7 +451,7 @@ impl Nodes {
             "Deleting node {} because it does not exist in the cloud provider",
             node.name()
         );
-        let told = self.tell_once(node, EventKind::Normal, "DeletingNode", message);
+        let told = self.tell_once(id, node, EventKind::Normal, "DeletingNode", message);
         Outcome::of(told.into_iter().chain([node.delete(None)]).collect())
     }
 }

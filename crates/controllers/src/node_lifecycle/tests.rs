@@ -8,7 +8,7 @@ use crate::Pace;
 use crate::cloud::Origin;
 use crate::cluster::Options;
 use crate::cluster::aws::{change, cluster, instance, launch, pod, run_for, settle};
-use crate::testing::Cluster;
+use crate::testing::{Cluster, show};
 
 fn node(cluster: &Cluster) -> Node {
     let mut nodes = cluster.list::<Node>("");
@@ -346,4 +346,22 @@ fn a_node_that_is_missing_again_is_waited_for_again() {
     assert!(there(&cluster));
     run_for(&mut cluster, 20);
     assert!(!there(&cluster));
+}
+
+#[test]
+fn what_was_told_of_a_node_is_forgotten_with_it() {
+    let options = Options::default();
+    let mut nodes = Nodes::new(
+        options.kubelet_version,
+        options.ebs_driver,
+        options.network,
+        options.heartbeat,
+    );
+    let mut view = View::default();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "uid": "u"},
+        "spec": {"providerID": "aws:///eu-west-1a/i-0abc"}});
+    show(&mut nodes, &mut view, &node, true);
+    assert_eq!(nodes.told.len(), 1, "that its machine is gone");
+    show(&mut nodes, &mut view, &node, false);
+    assert!(nodes.told.is_empty());
 }

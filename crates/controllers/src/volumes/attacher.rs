@@ -22,7 +22,8 @@ const FINALIZER: &str = "external-attacher/ebs-csi-aws-com";
 #[derive(Debug, Default)]
 pub struct Attacher {
     driver: Driver,
-    told: BTreeSet<(String, String)>,
+    /// What has been told by the node that it is of: a pod, by its uid, and a volume.
+    pub(super) told: BTreeMap<Key, BTreeSet<(String, String)>>,
 }
 
 impl Attacher {
@@ -30,7 +31,7 @@ impl Attacher {
     pub fn new(driver: Driver) -> Self {
         Self {
             driver,
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
         }
     }
 }
@@ -137,6 +138,13 @@ impl Controller for Attacher {
                 }
             }
         }
+        if let Some(told) = self.told.get_mut(key) {
+            let here: BTreeSet<&str> = view.pods_on(node).map(|(_, pod)| pod.uid()).collect();
+            told.retain(|(pod, _)| here.contains(pod.as_str()));
+            if told.is_empty() {
+                self.told.remove(key);
+            }
+        }
         let mut actions = Vec::new();
         let there: Vec<&Arc<VolumeAttachment>> = view
             .volume_attachments
@@ -216,12 +224,10 @@ impl Attacher {
                 "Multi-Attach error for volume \"{}\" Volume is already exclusively attached to one node and can't be attached to another",
                 volume.name()
             );
+            let told = self.told.entry(Key::cluster(node)).or_default();
             return pods
                 .iter()
-                .filter(|pod| {
-                    self.told
-                        .insert((pod.uid().to_owned(), volume.name().to_owned()))
-                })
+                .filter(|pod| told.insert((pod.uid().to_owned(), volume.name().to_owned())))
                 .map(|pod| pod.tell(EventKind::Warning, "FailedAttachVolume", message.clone()))
                 .collect();
         }

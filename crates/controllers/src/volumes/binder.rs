@@ -22,7 +22,7 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// Binds claims and volumes. A key is a claim, or a volume, which has no namespace.
 #[derive(Debug, Default)]
 pub struct Binder {
-    told: Told,
+    pub(super) told: Told,
 }
 
 /// The class of a claim or a volume; the empty one is none.
@@ -134,6 +134,7 @@ impl Controller for Binder {
             );
         }
         let Some(claim) = view.persistent_volume_claims.get(key) else {
+            self.told.drop(key);
             return Outcome::settled();
         };
         let Some(spec) = &claim.spec else {

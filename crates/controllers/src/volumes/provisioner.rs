@@ -32,7 +32,7 @@ const GIB: i64 = 1 << 30;
 #[derive(Debug, Default)]
 pub struct Provisioner {
     driver: Driver,
-    told: Told,
+    pub(super) told: Told,
 }
 
 impl Provisioner {
@@ -80,7 +80,7 @@ impl Controller for Provisioner {
 
     fn concerns(&self, change: &Change, view: &View) -> Vec<Key> {
         match (change.kind, &change.after) {
-            (Some(Kind::PersistentVolumeClaim | Kind::PersistentVolume), Some(_)) => {
+            (Some(Kind::PersistentVolumeClaim), _) | (Some(Kind::PersistentVolume), Some(_)) => {
                 vec![change.key.clone()]
             }
             // What AWS has changed, or the driver came, or a class was corrected.
@@ -96,14 +96,15 @@ impl Controller for Provisioner {
             view.persistent_volumes
                 .get(key)
                 .map(|volume| self.give_back(view, volume))
-        } else {
-            view.persistent_volume_claims.get(key).map(|claim| {
-                if is_unbound(claim) {
-                    self.provide(view, claim)
-                } else {
-                    self.grow(view, claim)
-                }
+        } else if let Some(claim) = view.persistent_volume_claims.get(key) {
+            Some(if is_unbound(claim) {
+                self.provide(view, claim)
+            } else {
+                self.grow(view, claim)
             })
+        } else {
+            self.told.drop(key);
+            None
         };
         Outcome::of(actions.unwrap_or_default())
     }

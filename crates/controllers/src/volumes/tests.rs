@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::cluster::aws::{change, cluster, launch, pod, run_for, settle};
 use crate::cluster::{Options, all};
-use crate::testing::Cluster;
-use crate::{Pace, cloud::InstanceState};
+use crate::testing::{Cluster, show};
+use crate::{Pace, View, cloud::InstanceState};
 
 fn class(cluster: &mut Cluster, mode: &str, policy: &str) {
     cluster.create(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3"},
@@ -381,4 +381,40 @@ fn what_is_to_be_attached_waits_for_the_driver() {
     cluster.create(driver);
     settle(&mut cluster);
     assert!(running(&cluster, "db"));
+}
+
+#[test]
+fn what_was_told_of_a_claim_or_a_pod_is_forgotten_with_it() {
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3"}, "provisioner": EBS});
+    let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop", "uid": "u", "annotations": {PROVISIONER: EBS}},
+        "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "gp3", "resources": {"requests": {"storage": "8Gi"}}}});
+    let (mut binder, mut provisioner) = (Binder::default(), Provisioner::default());
+    let mut view = View::default();
+    show(&mut binder, &mut view, &claim, true);
+    show(&mut binder, &mut view, &class, true);
+    show(&mut provisioner, &mut view, &claim, true);
+    assert!(!binder.told.is_empty() && !provisioner.told.is_empty());
+    show(&mut binder, &mut view, &claim, false);
+    assert!(binder.told.is_empty());
+    show(&mut provisioner, &mut view, &claim, true);
+    show(&mut provisioner, &mut view, &claim, false);
+    assert!(provisioner.told.is_empty());
+
+    // The volume is on another node.
+    claim["spec"]["volumeName"] = json!("v");
+    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"},
+        "spec": {"csi": {"driver": EBS, "volumeHandle": "vol-1"}}});
+    let attachment = json!({"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": "a"},
+        "spec": {"attacher": EBS, "nodeName": "other", "source": {"persistentVolumeName": "v"}}});
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    let mut db = with_claim("db", "data");
+    db["spec"]["nodeName"] = json!("n");
+    let mut attacher = Attacher::default();
+    for object in [&claim, &volume, &attachment, &node, &db] {
+        show(&mut attacher, &mut view, object, true);
+    }
+    assert_eq!(attacher.told.len(), 1);
+    show(&mut attacher, &mut view, &db, false);
+    assert!(attacher.told.is_empty());
 }

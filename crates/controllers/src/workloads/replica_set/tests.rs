@@ -291,3 +291,15 @@ fn the_name_of_a_pod_that_was_taken_out_is_not_drawn_again() {
     assert_eq!(cluster.list::<Pod>("default").len(), 3);
     assert_eq!(status(&cluster).replicas, 2);
 }
+
+#[test]
+fn a_refusal_is_forgotten_with_its_owner() {
+    let mut cluster = cluster();
+    cluster.pod_quota = Some(0);
+    cluster.create(set(2));
+    cluster.settle();
+    assert_eq!(cluster.view.refusals.len(), 1);
+    cluster.delete::<ReplicaSet>("default", "web");
+    cluster.settle();
+    assert!(cluster.view.refusals.is_empty());
+}
