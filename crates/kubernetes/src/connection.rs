@@ -120,7 +120,7 @@ impl Connections {
 }
 
 impl Cluster {
-    fn open(access: &ClusterAccess) -> Result<Self, ProviderError> {
+    pub(crate) fn open(access: &ClusterAccess) -> Result<Self, ProviderError> {
         let unusable = |why: String| error(ErrorClass::Terminal, "UnusableCluster", why);
         let endpoint = access
             .endpoint
@@ -156,6 +156,15 @@ impl Cluster {
     fn is_fresh(&self) -> bool {
         self.expires
             .is_none_or(|expires| SystemTime::now() + EXPIRY_MARGIN < expires)
+    }
+
+    /// Whether anybody answers, whatever they say.
+    pub(crate) async fn answers(&self, within: Duration) -> bool {
+        let Ok(request) = Request::get("/version").body(kube::client::Body::empty()) else {
+            return false;
+        };
+        let answer = tokio::time::timeout(within, self.client.send(request)).await;
+        matches!(answer, Ok(Ok(_)))
     }
 
     /// The kind of a type. The API server is asked once a version, and again for a kind that it did not have.

@@ -10,12 +10,14 @@ use std::time::Duration;
 use engine::provider::{ErrorClass, ProviderError};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::outcome::classified;
 use crate::access::ClusterAccess;
 use crate::classify::error;
-use crate::connection::Connections;
+use crate::connection::{Cluster, Connections};
 
 /// How often the token is written anew: client-go reads the file again every minute, and a token is good for a quarter of
 /// an hour.
@@ -24,6 +26,13 @@ const RENEW: Duration = Duration::from_secs(5 * 60);
 /// looked for.
 const LEFT_BEHIND: Duration = Duration::from_secs(30);
 const LOCK_PERIOD: Duration = Duration::from_millis(100);
+/// How often a cluster is asked for a sign of life while Helm works on it, how long that may take, and how long there may be
+/// none. Helm itself takes an API server that is gone for one that comes back, and waits for as long as it was told to.
+const SIGN_PERIOD: Duration = Duration::from_secs(2);
+const SIGN_WITHIN: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(15);
+/// A process that was stopped for a while has heard nothing for a while: this many questions have to be without an answer.
+const UNANSWERED: u32 = 3;
 /// Variables by which Helm would look at another cluster, namespace or store than the one that is meant.
 const FOREIGN: [&str; 12] = [
     "HELM_DRIVER",
@@ -110,6 +119,9 @@ pub(crate) struct Session<'a> {
     lock: File,
     connections: &'a Connections,
     cluster: String,
+    /// By which the cluster is asked for signs of life. Also a token that it does not take any more is answered.
+    api: Cluster,
+    silence: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -146,6 +158,8 @@ impl<'a> Session<'a> {
             lock,
             connections,
             cluster: cluster.to_owned(),
+            api: Cluster::open(&access)?,
+            silence: SILENCE,
         };
         let token = session.path("token");
         session.write("kubeconfig", &kubeconfig(&access, &token).to_string())?;
@@ -192,35 +206,58 @@ impl<'a> Session<'a> {
         // Ctrl-C is heard by us, and what is under way is waited for.
         #[cfg(unix)]
         command.process_group(0);
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|source| self.unstartable(&source))?;
-        let ended = child.wait_with_output();
-        tokio::pin!(ended);
-        let output = loop {
-            tokio::select! {
-                output = &mut ended => break output.map_err(|source| self.unstartable(&source))?,
-                () = tokio::time::sleep(RENEW) => {
-                    // If there is no new token now, the old one may still do; what Helm says is told.
-                    if let Ok(Some(access)) = self.connections.access(&self.cluster).await {
-                        self.write_token(&access)?;
-                    }
-                }
-            }
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let ended = async { tokio::try_join!(child.wait(), all_of(stdout), all_of(stderr)) };
+        let ended = tokio::select! {
+            biased;
+            ended = ended => Some(ended.map_err(|source| self.unstartable(&source))?),
+            () = silent(&self.api, self.silence) => None,
+            failed = self.renew() => return Err(failed),
+        };
+        let Some((status, stdout, stderr)) = ended else {
+            // It may have ended just now.
+            let _ = child.kill().await;
+            let failed = error(
+                ErrorClass::NotReady,
+                "ClusterUnreachable",
+                format!(
+                    "the cluster's API server has not answered for {} seconds, so Helm, which was to {about}, was stopped: the \
+                     same command carries on when it answers again",
+                    self.silence.as_secs()
+                ),
+            );
+            self.connections.doubt(&self.cluster, &failed).await;
+            return Err(failed);
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            return Ok(text(&output.stdout));
+        if status.success() {
+            return Ok(text(&stdout));
         }
-        let failed = classified(about, &text(&output.stderr));
-        if output.status.code().is_none() {
+        let failed = classified(about, &text(&stderr));
+        if status.code().is_none() {
             return Err(error(
                 ErrorClass::Retryable,
                 "HelmStopped",
-                format!("Helm was stopped ({}): {}", output.status, failed.message),
+                format!("Helm was stopped ({status}): {}", failed.message),
             ));
         }
         Err(failed)
+    }
+
+    /// Keeps the token good. It ends only when that can't be done.
+    async fn renew(&self) -> ProviderError {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            // If there is no new token now, the old one may still do; what Helm says is told.
+            if let Ok(Some(access)) = self.connections.access(&self.cluster).await
+                && let Err(failed) = self.write_token(&access)
+            {
+                return failed;
+            }
+        }
     }
 
     fn unstartable(&self, source: &io::Error) -> ProviderError {
@@ -230,6 +267,30 @@ impl<'a> Session<'a> {
             format!("{} can't be run: {source}", self.program.display()),
         )
     }
+}
+
+/// Ends when a cluster has been silent for so long.
+async fn silent(api: &Cluster, patience: Duration) {
+    let (mut heard, mut unanswered) = (Instant::now(), 0);
+    loop {
+        tokio::time::sleep(SIGN_PERIOD.min(patience / UNANSWERED)).await;
+        if api.answers(SIGN_WITHIN).await {
+            (heard, unanswered) = (Instant::now(), 0);
+            continue;
+        }
+        unanswered += 1;
+        if unanswered >= UNANSWERED && heard.elapsed() >= patience {
+            return;
+        }
+    }
+}
+
+async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 fn unwritable(source: io::Error) -> ProviderError {
@@ -242,7 +303,7 @@ fn unwritable(source: io::Error) -> ProviderError {
 
 /// The lock of a release, waited for: a Helm that somebody has left behind ends in its own time.
 async fn locked(scratch: &Path, release: &str, patience: Duration) -> Result<File, ProviderError> {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     loop {
         match lock(scratch, release) {
             Err(busy) if busy.class == ErrorClass::NotReady && begun.elapsed() < patience => {
@@ -361,7 +422,7 @@ mod tests {
             .unwrap();
         executor.block_on(async {
             let first = lock(&scratch, "c|n|web").unwrap();
-            let start = tokio::time::Instant::now();
+            let start = Instant::now();
             let impatient = locked(&scratch, "c|n|web", Duration::from_millis(150)).await;
             assert_eq!(impatient.unwrap_err().code, "HelmAtWork");
             assert!(start.elapsed() >= Duration::from_millis(150));
@@ -377,5 +438,89 @@ mod tests {
         private(&scratch.join("token"), "x").unwrap();
         assert_eq!(mode(&scratch.join("token")), 0o600);
         assert_eq!(mode(&scratch), 0o700);
+    }
+
+    /// A session at a cluster, with a shell for a Helm.
+    #[cfg(unix)]
+    async fn session<'a>(scratch: &Path, connections: &'a Connections) -> Session<'a> {
+        let settings = HelmSettings {
+            program: Some(PathBuf::from("/bin/sh")),
+            scratch: scratch.to_owned(),
+            ..HelmSettings::default()
+        };
+        Session::open(&settings, connections, "c", "c|n|web")
+            .await
+            .unwrap()
+    }
+
+    #[cfg(unix)]
+    fn script(text: &str) -> [String; 2] {
+        ["-c".to_owned(), text.to_owned()]
+    }
+
+    #[cfg(unix)]
+    fn at(endpoint: String) -> Connections {
+        Connections::new(std::sync::Arc::new(crate::access::OneCluster {
+            name: "c".to_owned(),
+            access: ClusterAccess {
+                endpoint,
+                certificate_authority: None,
+                token: Some(crate::access::Token {
+                    text: "hush".to_owned(),
+                    expires: None,
+                }),
+            },
+        }))
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn helm_ends_soon_after_its_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        let connections = at("http://127.0.0.1:1".to_owned());
+        let mut session = session(&scratch, &connections).await;
+        session.silence = Duration::from_millis(1500);
+        let start = Instant::now();
+        let script = script("exec sleep 100");
+        let failed = session.run("install web", &script).await.unwrap_err();
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(1500), "{took:?}");
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        assert_eq!(
+            (failed.class, failed.code.as_str()),
+            (ErrorClass::NotReady, "ClusterUnreachable")
+        );
+        assert!(failed.message.contains("install web"), "{}", failed.message);
+        assert!(!failed.message.contains("hush"), "{}", failed.message);
+        // It is dead, or it would hold the lock.
+        drop(session);
+        lock(&scratch, "c|n|web").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_cluster_that_is_away_for_a_moment_or_does_not_know_us_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        drop(held);
+        let connections = at(format!("http://{address}"));
+        let mut session = session(&scratch, &connections).await;
+        session.silence = Duration::from_secs(3);
+        let comes = async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            let nobody = async || (axum::http::StatusCode::UNAUTHORIZED, "who are you?");
+            let app = axum::Router::new().fallback(nobody);
+            axum::serve(listener, app).await.unwrap();
+        };
+        let script = script("sleep 6; echo done");
+        let said = tokio::select! {
+            said = session.run("install web", &script) => said,
+            () = comes => unreachable!("it serves for ever"),
+        };
+        assert_eq!(said.unwrap(), "done\n");
     }
 }
