@@ -33,6 +33,9 @@ const SIGN_WITHIN: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(15);
 /// A process that was stopped for a while has heard nothing for a while: this many questions have to be without an answer.
 const UNANSWERED: u32 = 3;
+/// What the names of a release's lock and of its folder end in.
+const LOCK: &str = ".lock";
+const FILES: &str = ".files";
 /// Variables by which Helm would look at another cluster, namespace or store than the one that is meant.
 const FOREIGN: [&str; 12] = [
     "HELM_DRIVER",
@@ -111,9 +114,10 @@ impl HelmSettings {
     }
 }
 
-/// The files of one release's commands. They go when it goes.
+/// The files of one release's commands. They go when it goes; what a process that was killed has left goes with the next one.
 pub(crate) struct Session<'a> {
     program: PathBuf,
+    /// Before the lock: it goes while nobody else can make it.
     folder: TempDir,
     /// Locked as long as we, or a Helm that we have left behind, are at work on the release.
     lock: File,
@@ -148,10 +152,9 @@ impl<'a> Session<'a> {
                 format!("there is no cluster {cluster}"),
             )
         })?;
-        let folder = tempfile::Builder::new()
-            .prefix("helm-")
-            .tempdir_in(&settings.scratch)
-            .map_err(unwritable)?;
+        // What can't be looked through or removed now is found by the next one.
+        let _ = sweep(&settings.scratch, release);
+        let folder = folder(&settings.scratch, release).map_err(unwritable)?;
         let session = Self {
             program,
             folder,
@@ -318,18 +321,8 @@ async fn locked(scratch: &Path, release: &str, patience: Duration) -> Result<Fil
 /// also when we are dead by then.
 fn lock(scratch: &Path, release: &str) -> Result<File, ProviderError> {
     private_folder(scratch).map_err(unwritable)?;
-    // A release's place has no character that a file can't be called by but these.
-    let name: String = release
-        .chars()
-        .map(|c| if c == '|' || c == '/' { '_' } else { c })
-        .collect();
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(scratch.join(format!("{name}.lock")))
-        .map_err(unwritable)?;
+    let name = format!("{}{LOCK}", file_name(release));
+    let file = lock_file(&scratch.join(name)).map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(error(
@@ -339,6 +332,71 @@ fn lock(scratch: &Path, release: &str) -> Result<File, ProviderError> {
         )),
         Err(fs::TryLockError::Error(source)) => Err(unwritable(source)),
     }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+}
+
+/// A release's place has no character that a file can't be called by but these.
+fn file_name(release: &str) -> String {
+    release.replace(['|', '/'], "_")
+}
+
+/// A release's folder, empty. Who has it locked alone may ask: nobody uses what is in it.
+fn folder(scratch: &Path, release: &str) -> io::Result<TempDir> {
+    let name = format!("{}{FILES}", file_name(release));
+    match fs::remove_dir_all(scratch.join(&name)) {
+        Err(failed) if failed.kind() != io::ErrorKind::NotFound => return Err(failed),
+        _ => {}
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&name).rand_bytes(0).tempdir_in(scratch)
+}
+
+/// Removes what others have left who were killed: secrets are in it. Whoever is at work on a release has it locked.
+fn sweep(scratch: &Path, ours: &str) -> io::Result<()> {
+    let names = || -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(scratch)?.flatten();
+        Ok(entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect())
+    };
+    let folders = names()?;
+    for name in &folders {
+        let Some(release) = name.strip_suffix(FILES) else {
+            continue;
+        };
+        let lock = lock_file(&scratch.join(format!("{release}{LOCK}")))?;
+        if lock.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(scratch.join(name));
+        }
+    }
+    // Earlier versions gave no hint of whose a folder is: it is nobody's if nobody who was there before we looked at the
+    // folders is still at work.
+    let of_no_release = |name: &&String| name.starts_with("helm-") && !name.contains('.');
+    let of_no_release: Vec<&String> = folders.iter().filter(of_no_release).collect();
+    if of_no_release.is_empty() {
+        return Ok(());
+    }
+    let ours = format!("{}{LOCK}", file_name(ours));
+    for name in names()? {
+        if name.ends_with(LOCK)
+            && name != ours
+            && lock_file(&scratch.join(&name))?.try_lock().is_err()
+        {
+            return Ok(());
+        }
+    }
+    for name in of_no_release {
+        let _ = fs::remove_dir_all(scratch.join(name));
+    }
+    Ok(())
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
@@ -438,6 +496,37 @@ mod tests {
         private(&scratch.join("token"), "x").unwrap();
         assert_eq!(mode(&scratch.join("token")), 0o600);
         assert_eq!(mode(&scratch), 0o700);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_a_killed_process_has_left_goes_unless_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("scratch");
+        let connections = at("http://127.0.0.1:1".to_owned());
+        let left = |name: &str| {
+            let folder = scratch.join(name);
+            fs::create_dir_all(&folder).unwrap();
+            private(&folder.join("values.json"), "secret").unwrap();
+            folder
+        };
+        let (ours, other) = (left("c_n_web.files"), left("c_n_other.files"));
+        let (used, old) = (left("c_n_used.files"), left("helm-Ab12Cd"));
+        let user = lock(&scratch, "c|n|used").unwrap();
+        let session = session(&scratch, &connections).await;
+        assert_eq!(session.folder.path(), ours);
+        assert!(!ours.join("values.json").exists());
+        assert!(ours.join("token").exists());
+        assert!(!other.exists());
+        assert!(used.join("values.json").exists());
+        assert!(old.exists(), "it may be the other's");
+        sweep(&scratch, "c|n|more").unwrap();
+        assert!(ours.join("token").exists());
+        drop(user);
+        sweep(&scratch, "c|n|web").unwrap();
+        assert!(!used.exists() && !old.exists());
+        drop(session);
+        assert!(!ours.exists());
     }
 
     /// A session at a cluster, with a shell for a Helm.
