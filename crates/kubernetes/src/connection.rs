@@ -9,9 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use catalog::TypeName;
 use engine::provider::{ErrorClass, ProviderError};
 use http::Request;
+use http::header::CONTENT_TYPE;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, ValidationDirective};
 use kube::{Client, Config};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
 use crate::access::{ClusterAccess, Clusters};
@@ -165,6 +167,31 @@ impl Cluster {
         };
         let answer = tokio::time::timeout(within, self.client.send(request)).await;
         matches!(answer, Ok(Ok(_)))
+    }
+
+    /// The cluster's own time, in seconds since 1970: what would be made now is stamped with it. None when it does not tell,
+    /// because we may not make anything, or a webhook stands in the way.
+    pub(crate) async fn time(&self) -> Result<Option<u64>, ProviderError> {
+        const PATH: &str = "/api/v1/namespaces/default/configmaps?dryRun=All";
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "seaworthy-"},
+        });
+        let request = Request::post(PATH).header(CONTENT_TYPE, "application/json");
+        let object = match self.send(request, object.to_string().into_bytes()).await {
+            Ok(object) => object,
+            Err(failure) => {
+                let error = classified(&failure, "the cluster's time", Purpose::Change);
+                let passes = matches!(error.class, ErrorClass::Retryable | ErrorClass::Throttled)
+                    || error.code == "ClusterUnreachable";
+                return match passes && !error.message.contains("webhook") {
+                    true => Err(error),
+                    false => Ok(None),
+                };
+            }
+        };
+        let stamp = object["metadata"]["creationTimestamp"].as_str();
+        let time: Option<Timestamp> = stamp.and_then(|text| text.parse().ok());
+        Ok(time.and_then(|time| u64::try_from(time.as_second()).ok()))
     }
 
     /// The kind of a type. The API server is asked once a version, and again for a kind that it did not have.

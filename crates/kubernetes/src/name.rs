@@ -86,9 +86,37 @@ pub(crate) enum Operation {
         place: Place,
         /// That one, and not a later one of the name.
         uid: String,
-        /// When that was asked for, in seconds since 1970.
-        since: u64,
+        /// When that was asked for.
+        since: Since,
     },
+}
+
+/// A moment by two clocks, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub(crate) ours: u64,
+    /// The cluster's own, if it has told.
+    pub(crate) told: Option<u64>,
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.told {
+            Some(told) => write!(f, "{}/{told}", self.ours),
+            None => self.ours.fmt(f),
+        }
+    }
+}
+
+impl Since {
+    fn of(text: &str) -> Option<Self> {
+        let (ours, told) = match text.split_once('/') {
+            Some((ours, told)) => (ours, Some(told.parse().ok()?)),
+            None => (text, None),
+        };
+        let ours = ours.parse().ok()?;
+        Some(Self { ours, told })
+    }
 }
 
 impl Operation {
@@ -104,18 +132,17 @@ impl Operation {
     pub(crate) fn of(token: &RequestToken) -> Option<Self> {
         let (verb, rest) = token.as_str().split_once('|')?;
         let (since, rest) = rest.split_once('|')?;
-        let since = since.parse().ok()?;
         match verb {
             "apply" => Some(Self::Apply {
                 place: rest.parse().ok()?,
-                since,
+                since: since.parse().ok()?,
             }),
             "delete" => {
                 let (uid, place) = rest.split_once('|')?;
                 Some(Self::Delete {
                     place: place.parse().ok()?,
                     uid: uid.to_owned(),
-                    since,
+                    since: Since::of(since)?,
                 })
             }
             _ => None,
@@ -140,7 +167,18 @@ mod tests {
                 Operation::Delete {
                     place: place.clone(),
                     uid: "1-2".to_owned(),
-                    since: 18,
+                    since: Since {
+                        ours: 18,
+                        told: None,
+                    },
+                },
+                Operation::Delete {
+                    place: place.clone(),
+                    uid: "1-2".to_owned(),
+                    since: Since {
+                        ours: 18,
+                        told: Some(4711),
+                    },
                 },
             ] {
                 let token = operation.token().unwrap();

@@ -17,7 +17,7 @@ use crate::connection::{Cluster, Connections, Kind};
 use crate::contents;
 use crate::drain;
 use crate::manifest::Wanted;
-use crate::name::{Operation, Place};
+use crate::name::{Operation, Place, Since};
 use crate::observe::observe;
 use crate::owner;
 use crate::readiness::{Readiness, readiness};
@@ -275,10 +275,17 @@ impl Objects {
             return Ok(done());
         }
         let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
+        let since = Since {
+            ours: now(),
+            told: match drain::drains(type_name) {
+                true => cluster.time().await?,
+                false => None,
+            },
+        };
         let operation = Operation::Delete {
             place: place.clone(),
             uid: uid.to_owned(),
-            since: now(),
+            since,
         };
         let waits = claimed && contents::is_waited_for(type_name);
         if !waits && !live["metadata"]["deletionTimestamp"].is_string() {
@@ -293,7 +300,7 @@ impl Objects {
                 Err(error) => return Err(error),
             }
         }
-        self.gone(type_name, place, uid, &operation, now()).await
+        self.gone(type_name, place, uid, &operation, since).await
     }
 
     async fn gone(
@@ -302,7 +309,7 @@ impl Objects {
         place: &Place,
         uid: &str,
         operation: &Operation,
-        since: u64,
+        since: Since,
     ) -> Result<Progress, ProviderError> {
         let done = ended(None, Status::Success);
         let Some((cluster, kind)) = self.look(type_name, place, Purpose::Change).await? else {
@@ -314,16 +321,29 @@ impl Objects {
         };
         let mut stays = why::it_stays(&live);
         let mut within = GONE_WITHIN;
+        let mut passed = self.passed(since.ours);
         if drain::drains(type_name) {
             within += self.drain_timeout;
-            let left = self.left(since, self.drain_timeout);
+            // A grace is the cluster's time, which stands still while a sandbox does not run: ours is believed as long as
+            // some of it is left, and asked about when it is over.
+            if self.left(passed, self.drain_timeout).is_none()
+                && let Some(told) = since.told
+                && let Some(time) = cluster.time().await?
+            {
+                passed = passed.min(Duration::from_secs(time.saturating_sub(told)));
+            }
+            let left = self.left(passed, self.drain_timeout);
             let drain = drain::look(&cluster, type_name, &place.name).await?;
             stays = drain.note(left).unwrap_or(stays);
             if left.is_none() {
                 drain.override_what_holds(&cluster, place).await?;
             }
         }
-        if self.has_passed(since, within, AT_LEAST) {
+        let is_over = match self.pace.scale().is_infinite() {
+            true => passed >= AT_LEAST,
+            false => passed >= within,
+        };
+        if is_over && self.has_passed(since.ours, within, AT_LEAST) {
             let failed = error(
                 ErrorClass::Terminal,
                 "StillThere",
@@ -499,13 +519,19 @@ impl Objects {
         passed >= at_least && in_the_model.is_none_or(|passed| passed >= modelled)
     }
 
-    /// What is left of a grace that began then; none when it is over. Where time does not pass, a moment of ours has to do.
-    fn left(&self, since: u64, grace: Duration) -> Option<Duration> {
+    /// How much has passed at the target by our clock. Where nothing is waited for, its clock keeps the pace of ours.
+    fn passed(&self, since: u64) -> Duration {
         let passed = Duration::from_secs(now().saturating_sub(since));
-        let passed = match self.pace.modelled(passed) {
-            Some(modelled) => modelled,
-            None if passed >= MOMENT => grace,
-            None => Duration::ZERO,
+        self.pace.modelled(passed).unwrap_or(passed)
+    }
+
+    /// What is left of a grace of which so much has passed; none when it is over. Where nothing is waited for, a moment has
+    /// to do.
+    fn left(&self, passed: Duration, grace: Duration) -> Option<Duration> {
+        let passed = match self.pace.scale().is_infinite() {
+            true if passed >= MOMENT => grace,
+            true => Duration::ZERO,
+            false => passed,
         };
         grace.checked_sub(passed).filter(|left| !left.is_zero())
     }

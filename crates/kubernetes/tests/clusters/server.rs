@@ -70,6 +70,7 @@ fn discovery(path: &str) -> Option<Json> {
             resource("namespaces", "Namespace", false),
             resource("configmaps", "ConfigMap", true),
             resource("secrets", "Secret", true),
+            resource("pods", "Pod", true),
             json!({"name": "namespaces/finalize", "kind": "Namespace", "namespaced": false, "verbs": ["update"]}),
         ],
         "/apis/apps/v1" => vec![resource("deployments", "Deployment", true)],

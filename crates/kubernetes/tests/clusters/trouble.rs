@@ -243,3 +243,62 @@ async fn without_helm_it_is_said_what_is_missing() {
     assert_eq!(error.code, "HelmMissing");
     assert!(error.message.contains("SEAWORTHY_HELM"), "{error}");
 }
+
+/// The pods that were deleted.
+fn deleted(server: &Server) -> usize {
+    let asked = server.asked();
+    let of_pods = asked
+        .iter()
+        .filter(|asked| asked.method == "DELETE" && asked.path.contains("/pods/"));
+    of_pods.count()
+}
+
+#[tokio::test]
+async fn a_grace_is_the_clusters_time_and_not_ours() {
+    let pool = document(
+        "karpenter/pool",
+        json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "x", "uid": "1"}}),
+    );
+    let pool = pool["Manifest"].clone();
+    let claim = json!({"metadata": {"name": "x-1"}, "status": {"nodeName": "n"}});
+    let pod = json!({"metadata": {"namespace": "shop", "name": "db", "uid": "2"}, "spec": {"nodeName": "n"}});
+    let time = std::sync::Arc::new(std::sync::Mutex::new("2031-01-01T00:00:00Z"));
+    let of_cluster = time.clone();
+    let server = Server::start(move |asked| {
+        let body = match (asked.method.as_str(), asked.path.as_str()) {
+            ("POST", "/api/v1/namespaces/default/configmaps") => {
+                assert_eq!(asked.query, "dryRun=All");
+                json!({"metadata": {"creationTimestamp": *of_cluster.lock().unwrap()}})
+            }
+            (_, "/apis/karpenter.sh/v1") => json!({"resources": [
+                {"name": "nodepools", "kind": "NodePool", "namespaced": false, "verbs": ["list", "delete"]},
+                {"name": "nodeclaims", "kind": "NodeClaim", "namespaced": false, "verbs": ["list", "delete"]},
+            ]}),
+            (_, "/apis/karpenter.sh/v1/nodepools/x") => pool.clone(),
+            (_, "/apis/karpenter.sh/v1/nodeclaims") => json!({"items": [claim]}),
+            (_, "/api/v1/pods") => json!({"items": [pod]}),
+            ("DELETE", "/api/v1/namespaces/shop/pods/db") => json!({}),
+            _ => return None,
+        };
+        Some((200, body))
+    })
+    .await;
+    // A second of ours is more than the grace of ten minutes.
+    let fast = provider(&server.endpoint, Pace::new(1000.0), HelmSettings::default());
+    let pool_type = TypeName::kubernetes("karpenter.sh/v1", "NodePool").unwrap();
+    let at = Identifier::new("shop-dev||x").unwrap();
+    let begun = fast.begin_delete(&pool_type, &at, &token("t")).await;
+    let operation = begun.unwrap().operation.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    *time.lock().unwrap() = "2031-01-01T00:03:00Z";
+    let waits = fast.poll(&pool_type, &operation).await.unwrap();
+    assert_eq!(waits.status, Status::InProgress);
+    let note = waits.note.unwrap();
+    assert!(note.contains("7 more minutes are given"), "{note}");
+    assert_eq!(deleted(&server), 0);
+    *time.lock().unwrap() = "2031-01-01T00:10:00Z";
+    let waits = fast.poll(&pool_type, &operation).await.unwrap();
+    let note = waits.note.unwrap();
+    assert!(note.contains("the grace is over"), "{note}");
+    assert_eq!(deleted(&server), 1);
+}
