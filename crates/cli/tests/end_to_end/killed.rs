@@ -122,7 +122,9 @@ async fn a_sandbox_that_is_killed_in_an_upgrade_has_lost_nothing_and_helm_goes_o
         inside.lab.kill_sandbox();
         tokio::time::sleep(Duration::from_millis(200)).await;
         stop.store(true, Ordering::Relaxed);
-        acknowledged.extend(writing.await.unwrap());
+        let written = writing.await.unwrap();
+        assert!(!written.is_empty(), "turn {turn} has written nothing");
+        acknowledged.extend(written);
         inside.lab.start_where_it_was(port, "max");
         // It ends, well or not: its server was gone for a moment.
         let said = tokio::task::spawn_blocking(move || wait(child))
@@ -176,7 +178,8 @@ async fn a_sandbox_that_is_killed_in_an_upgrade_has_lost_nothing_and_helm_goes_o
         let ready = inside.kubectl(&["get", "deployment", "demo", "-o", ready]);
         assert_eq!(ready.ok().stdout, replicas);
     }
-    assert!(acknowledged.len() > turns * 10, "{}", acknowledged.len());
+    // How many depends on the disk.
+    assert!(acknowledged.len() > turns, "{}", acknowledged.len());
     let last = json!({"metadata": {"name": "the-last", "labels": {"about": "kills"}}});
     let last: ConfigMap = serde_json::from_value(last).unwrap();
     let client = inside.client().await;
