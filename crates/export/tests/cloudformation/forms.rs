@@ -286,7 +286,7 @@ fn the_same_platform_gives_the_same_bytes() {
         let again = if first.name.ends_with(", shared") {
             blueprint::shared(&first.platform).unwrap()
         } else {
-            outside(&first.platform)
+            blueprint::environment(&first.platform).unwrap()
         };
         let again = export(&first.name, first.platform.clone(), again);
         assert_eq!(again.files, first.files, "{}", first.name);
