@@ -121,17 +121,20 @@ impl Driver {
         mut identifier: Option<Identifier>,
     ) -> Result<Outcome, Fatal> {
         let mut retries = Retries::new(self.pace);
+        // What an attempt may have left when it could not be seen yet that it is ours.
+        let mut suspect = None;
         loop {
             let attempt = self
                 .attempt(&intent, request.take(), identifier.take())
                 .await?;
-            let (error, left) = match attempt {
+            let (mut error, left) = match attempt {
                 // If what was made can't be read, the operation stays open: it is asked about again, not done again.
                 Attempt::Done(identifier) => return self.finish(&intent, identifier).await,
                 Attempt::Unknown(error) => return Ok(Err(error)),
                 Attempt::Lost => return self.search(intent).await,
                 Attempt::Failed(error, left) => (error, left),
             };
+            let mut remnant = None;
             match (&error.class, intent.kind) {
                 (ErrorClass::NotFound, OperationKind::Delete) => {
                     self.recorder
@@ -148,19 +151,29 @@ impl Driver {
                 }
                 (ErrorClass::TokenConflict(None), _) => return self.search(intent).await,
                 (ErrorClass::AlreadyExists, OperationKind::Create) => {
-                    return match self.find(&intent).await? {
-                        Ok(Some(identifier)) => self.adopt(intent, identifier).await,
-                        Ok(None) => self.fail(&intent, error, None).await,
+                    match self.find(&intent).await? {
+                        // What a failed attempt of ours has left stands in the way: nobody knows how whole it is.
+                        Ok(Some(found)) if suspect.as_ref() == Some(&found) => {
+                            remnant = suspect.take();
+                        }
+                        Ok(None) if suspect.is_some() => {}
+                        Ok(Some(identifier)) => return self.adopt(intent, identifier).await,
+                        Ok(None) => return self.fail(&intent, error, None).await,
                         // Whether it is ours is not known: it stays open.
-                        Err(unknown) => Ok(Err(unknown)),
-                    };
+                        Err(unknown) => return Ok(Err(unknown)),
+                    }
+                    error.class = ErrorClass::Retryable;
                 }
-                _ => {}
+                _ => {
+                    if let Some(left) = left {
+                        if self.is_remnant(&intent, &error, &left).await? {
+                            remnant = Some(left);
+                        } else if leaves_remnant(&error) {
+                            suspect = Some(left);
+                        }
+                    }
+                }
             }
-            let remnant = match left {
-                Some(left) if self.is_remnant(&intent, &error, &left).await? => Some(left),
-                _ => None,
-            };
             let Some(wait) = retries.after(&error) else {
                 return self.fail(&intent, error, remnant).await;
             };

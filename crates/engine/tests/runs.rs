@@ -289,6 +289,27 @@ async fn what_a_failed_attempt_left_goes_although_its_deletion_is_refused_for_a_
     assert_eq!(cloud.contents().len(), graph.len());
 }
 
+/// It is found by its tags, and those are not everywhere at once.
+#[tokio::test]
+async fn what_a_failed_attempt_left_is_not_taken_for_whole_although_it_is_seen_late() {
+    let (fixture, cloud) = (Fixture::new(), Cloud::new());
+    let mut builder = GraphBuilder::new(scope());
+    let group = value!({ "LogGroupName": "shop", "RetentionInDays": 7 });
+    builder.add(resource("cluster/log-group", "AWS::Logs::LogGroup", group));
+    let graph = builder.build().unwrap();
+    let (failed, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let within = |count: &AtomicUsize, most: usize| count.fetch_add(1, Ordering::SeqCst) < most;
+    let late = cloud.with(move |_, what, _| match what {
+        "create" if within(&failed, 1) => Fate::Fails("ServiceInternalError"),
+        "find" if within(&asked, 2) => Fate::Unseen,
+        _ => Fate::Works,
+    });
+    let report = fixture.deploy(&late, &graph).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Completed, "{report:?}");
+    assert_eq!(cloud.deletions(), ["shop"], "and made anew");
+    assert_eq!(cloud.contents().len(), 1);
+}
+
 #[tokio::test]
 async fn nothing_is_made_beside_what_can_not_be_deleted() {
     let (fixture, cloud) = (Fixture::new(), Cloud::new());

@@ -27,6 +27,8 @@ pub enum Fate {
     Refused(&'static str),
     /// The call is accepted, and the operation fails with this code; it names a resource that it did not make.
     FailsNaming(&'static str),
+    /// What was made a moment ago is not found yet.
+    Unseen,
     /// The call is accepted, and the operation fails with this code, leaving a remnant if it was a create.
     Fails(&'static str),
 }
@@ -357,6 +359,9 @@ impl Provider for Cloud {
         _desired: &Json,
     ) -> Result<Option<Identifier>, ProviderError> {
         let fate = self.call("find", type_name).await?;
+        if fate == Fate::Unseen {
+            return Ok(None);
+        }
         let tagged = |model: &Json| {
             let tags = model
                 .get("Tags")
