@@ -25,7 +25,7 @@ use crate::signed::AnyNamespace;
 /// Questions under way at once. CloudFormation throttles DescribeType at a few requests a second.
 const CONCURRENCY: usize = 4;
 /// How often a throttled question is asked, and the first wait between.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(400);
 /// Quotas above this are not counted up to: listing that many resources takes longer than it is worth.
 const LARGEST_COUNTED: f64 = 500.0;
