@@ -1,7 +1,7 @@
 //! How actions name and change objects.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::{Metadata, Resource};
 use serde_json::{Value as Json, json};
 
@@ -12,6 +12,22 @@ pub(crate) fn seconds(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second())
         .unwrap_or(time)
         .to_string()
+}
+
+/// The owner that controls an object.
+pub(crate) fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
+}
+
+/// The key of the object of this kind that controls another one of this namespace.
+pub(crate) fn controller_named(metadata: &ObjectMeta, namespace: &str, kind: &str) -> Option<Key> {
+    controller_of(metadata)
+        .filter(|owner| owner.kind == kind)
+        .map(|owner| Key::new(namespace, &owner.name))
 }
 
 /// An object with a name.

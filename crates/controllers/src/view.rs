@@ -18,13 +18,14 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use objects::ec2nodeclass::Ec2NodeClass;
 use objects::karpenter::{NodeClaim, NodePool};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::cloud::Cloud;
+use crate::document::controller_of;
 use crate::metrics::Metrics;
 use crate::shelf::{Key, Shelf};
 
@@ -156,15 +157,6 @@ fn shrink(pod: &mut Pod) {
     }
 }
 
-fn controller_of(metadata: &ObjectMeta) -> Option<String> {
-    metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.clone())
-}
-
 macro_rules! kinds {
     ($($group:literal / $resource:literal: $kind:ident as $shelf:ident),+ $(,)?) => {
         /// The kinds that the view has typed.
@@ -245,7 +237,7 @@ macro_rules! kinds {
                             }
                             Err(error) => (None, Some(unreadable(error))),
                         };
-                        let before = self.$shelf.set(key, object.clone(), |object| controller_of(&object.metadata));
+                        let before = self.$shelf.set(key, object.clone(), |object| controller_of(&object.metadata).map(|owner| owner.uid.clone()));
                         change.kind = Some(Kind::$kind);
                         change.before = before.map(Object::$kind);
                         change.after = object.map(Object::$kind);

@@ -12,12 +12,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use objects::Quantity;
 use serde_json::Value as Json;
 
 use super::behaviour::{PREFIX, Role, amount};
-use crate::document::Named;
+use crate::document::{Named, controller_of};
 use crate::draw::fraction;
 use crate::metrics::Usage;
 use crate::{Key, View};
@@ -87,11 +86,11 @@ pub fn share(load: &str, ready: i32) -> Option<i64> {
 fn share_in(view: &View, pod: &Pod) -> Option<i64> {
     let annotation = load_annotation();
     let key = |name: &str| Key::new(pod.metadata.namespace.as_deref().unwrap_or_default(), name);
-    let owner = controller(&pod.metadata)?;
+    let owner = controller_of(&pod.metadata)?;
     let (load, ready) = match owner.kind.as_str() {
         "ReplicaSet" => {
             let set = view.replica_sets.get(&key(&owner.name))?;
-            let above = controller(&set.metadata).filter(|owner| owner.kind == "Deployment");
+            let above = controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment");
             match above.and_then(|owner| view.deployments.get(&key(&owner.name))) {
                 Some(deployment) => (
                     deployment.annotation(&annotation)?,
@@ -120,11 +119,6 @@ fn share_in(view: &View, pod: &Pod) -> Option<i64> {
         _ => return None,
     };
     share(load, ready.unwrap_or(0))
-}
-
-fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    let owners = metadata.owner_references.as_ref()?;
-    owners.iter().find(|owner| owner.controller == Some(true))
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -31,14 +31,6 @@ pub(crate) fn controller_reference<O: Resource + Metadata<Ty = ObjectMeta>>(
     }
 }
 
-pub(crate) fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|owner| owner.controller == Some(true))
-}
-
 /// Those of a shelf that `owner` controls and that match, with the `eligible` orphans that it adopts counted in and those that it
 /// releases left out. An owner that is being deleted neither adopts nor releases.
 pub(crate) fn claim<'a, O, T>(

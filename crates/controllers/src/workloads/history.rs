@@ -13,7 +13,8 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use k8s_openapi::{Metadata, Resource};
 use serde_json::{Value as Json, json};
 
-use crate::workloads::claims::{claim, controller_of, controller_reference};
+use crate::document::controller_of;
+use crate::workloads::claims::{claim, controller_reference};
 use crate::workloads::names::{fnv, safe};
 use crate::workloads::pods::created_at;
 use crate::workloads::selector::Selector;

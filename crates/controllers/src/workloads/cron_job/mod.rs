@@ -13,7 +13,8 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, CronJobStatus, Job};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use crate::workloads::claims::{controller_of, controller_reference};
+use crate::document::{controller_named, controller_of};
+use crate::workloads::claims::controller_reference;
 use crate::workloads::job;
 use crate::workloads::retries::{Retry, check_at};
 use crate::workloads::writes::{create_and_tell, delete, event, name_of, uid_of, update_status};
@@ -40,11 +41,11 @@ impl Controller for CronJobs {
         for object in [&change.before, &change.after].into_iter().flatten() {
             match object {
                 Object::CronJob(_) => keys.push(change.key.clone()),
-                Object::Job(job) => keys.extend(
-                    controller_of(&job.metadata)
-                        .filter(|owner| owner.kind == "CronJob")
-                        .map(|owner| Key::new(&change.key.namespace, &owner.name)),
-                ),
+                Object::Job(job) => keys.extend(controller_named(
+                    &job.metadata,
+                    &change.key.namespace,
+                    "CronJob",
+                )),
                 _ => {}
             }
         }

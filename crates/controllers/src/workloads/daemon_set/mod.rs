@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
-use crate::workloads::claims::controller_of;
+use crate::document::{controller_named, controller_of};
 use crate::workloads::selector::Selector;
 use crate::{Change, Context, Controller, Key, Object, Outcome, View};
 
@@ -74,11 +74,11 @@ impl Controller for DaemonSets {
             match object {
                 Object::DaemonSet(_) => keys.push(change.key.clone()),
                 Object::Pod(pod) => keys.extend(owner_of(pod, &change.key, view)),
-                Object::ControllerRevision(revision) => keys.extend(
-                    controller_of(&revision.metadata)
-                        .filter(|owner| owner.kind == "DaemonSet")
-                        .map(|owner| Key::new(&change.key.namespace, &owner.name)),
-                ),
+                Object::ControllerRevision(revision) => keys.extend(controller_named(
+                    &revision.metadata,
+                    &change.key.namespace,
+                    "DaemonSet",
+                )),
                 _ => {}
             }
         }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use serde_json::json;
 
-use crate::workloads::claims::{claim, controller_of};
+use crate::document::{controller_named, controller_of};
+use crate::workloads::claims::claim;
 use crate::workloads::fractions::{Rounding, of_total};
 use crate::workloads::retries::{Retry, check_at};
 use crate::workloads::selector::Selector;
@@ -54,9 +55,7 @@ impl Controller for Deployments {
                 Object::ReplicaSet(set) => keys.extend(owners_of(set, view)),
                 // A Deployment of type Recreate waits for the last old pod (`deletePod`, deployment_controller.go).
                 Object::Pod(pod) if change.after.is_none() => {
-                    let set = controller_of(&pod.metadata)
-                        .filter(|owner| owner.kind == "ReplicaSet")
-                        .map(|owner| Key::new(&change.key.namespace, &owner.name))
+                    let set = controller_named(&pod.metadata, &change.key.namespace, "ReplicaSet")
                         .and_then(|key| view.replica_sets.get(&key));
                     if let Some(set) = set {
                         let owners = owners_of(set, view);

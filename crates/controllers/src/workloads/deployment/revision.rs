@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::Key;
-use crate::workloads::claims::{controller_of, controller_reference};
+use crate::document::controller_of;
+use crate::workloads::claims::controller_reference;
 use crate::workloads::names::template_hash;
 use crate::workloads::pods::created_at;
 use crate::workloads::writes::{name_of, uid_of};

@@ -16,7 +16,7 @@ use k8s_openapi::api::policy::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::workloads::claims::controller_of;
+use crate::document::controller_of;
 use crate::workloads::fractions::{Rounding, of_total};
 use crate::workloads::pods::{is_ready, is_terminating};
 use crate::workloads::selector::Selector;

@@ -15,7 +15,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use crate::workloads::claims::controller_of;
+use crate::document::controller_of;
 use crate::workloads::names::Numbers;
 use crate::workloads::selector::Selector;
 use crate::workloads::writes::{patch, uid_of};

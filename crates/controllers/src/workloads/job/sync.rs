@@ -7,7 +7,8 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus, Uncount
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::workloads::claims::{claim, controller_of};
+use crate::document::controller_of;
+use crate::workloads::claims::claim;
 use crate::workloads::names::Numbers;
 use crate::workloads::pods::{has_ended, is_active, is_ready, is_terminating, phase};
 use crate::workloads::selector::Selector;

@@ -11,8 +11,9 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStat
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::document::controller_of;
 use crate::workloads::BURST;
-use crate::workloads::claims::{claim, controller_of, controller_reference};
+use crate::workloads::claims::{claim, controller_reference};
 use crate::workloads::names::Numbers;
 use crate::workloads::pods::{Count, is_active, of_template};
 use crate::workloads::retries::{Retry, check_at};

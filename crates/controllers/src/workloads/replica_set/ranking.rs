@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::View;
-use crate::workloads::claims::controller_of;
+use crate::document::controller_of;
 use crate::workloads::pods::{
     created_at, is_active, is_ready, node_of, phase, ready_since, restarts,
 };

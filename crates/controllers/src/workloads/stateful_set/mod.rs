@@ -12,7 +12,7 @@ mod tests;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::workloads::claims::controller_of;
+use crate::document::{controller_named, controller_of};
 use crate::workloads::selector::Selector;
 use crate::{Change, Context, Controller, Key, Object, Outcome, View};
 
@@ -38,11 +38,11 @@ impl Controller for StatefulSets {
             match object {
                 Object::StatefulSet(_) => keys.push(change.key.clone()),
                 Object::Pod(pod) => keys.extend(owner_of(pod, &change.key, view)),
-                Object::ControllerRevision(revision) => keys.extend(
-                    controller_of(&revision.metadata)
-                        .filter(|owner| owner.kind == "StatefulSet")
-                        .map(|owner| Key::new(&change.key.namespace, &owner.name)),
-                ),
+                Object::ControllerRevision(revision) => keys.extend(controller_named(
+                    &revision.metadata,
+                    &change.key.namespace,
+                    "StatefulSet",
+                )),
                 // A claim that was in the way is gone.
                 Object::PersistentVolumeClaim(_) if change.after.is_none() => keys.extend(
                     view.stateful_sets
