@@ -139,20 +139,27 @@ fn deployment(object: &Json) -> Readiness {
     let old = number(&status["replicas"]) - updated;
     match counted(&[(updated, wanted, "replicas are updated")]) {
         Ready if old > 0 => Progressing(format!("{old} old replicas are still there")),
-        Ready => counted(&[
-            (
-                number(&status["availableReplicas"]),
-                wanted,
-                "replicas are available",
-            ),
-            (
-                number(&status["readyReplicas"]),
-                wanted,
-                "replicas are ready",
-            ),
-        ]),
+        Ready => counted(&[available(status, wanted), ready(status, wanted)]),
         other => other,
     }
+}
+
+/// How many replicas are available, of how many.
+fn available(status: &Json, wanted: i64) -> (i64, i64, &'static str) {
+    (
+        number(&status["availableReplicas"]),
+        wanted,
+        "replicas are available",
+    )
+}
+
+/// How many are ready.
+fn ready(status: &Json, wanted: i64) -> (i64, i64, &'static str) {
+    (
+        number(&status["readyReplicas"]),
+        wanted,
+        "replicas are ready",
+    )
 }
 
 fn replica_set(object: &Json) -> Readiness {
@@ -162,16 +169,8 @@ fn replica_set(object: &Json) -> Readiness {
     let (status, wanted) = (&object["status"], wanted(object));
     counted(&[
         (number(&status["replicas"]), wanted, "replicas are there"),
-        (
-            number(&status["availableReplicas"]),
-            wanted,
-            "replicas are available",
-        ),
-        (
-            number(&status["readyReplicas"]),
-            wanted,
-            "replicas are ready",
-        ),
+        available(status, wanted),
+        ready(status, wanted),
     ])
 }
 
@@ -186,11 +185,7 @@ fn stateful_set(object: &Json) -> Readiness {
     let wanted = wanted(object);
     let there = counted(&[
         (number(&status["replicas"]), wanted, "replicas are there"),
-        (
-            number(&status["readyReplicas"]),
-            wanted,
-            "replicas are ready",
-        ),
+        ready(status, wanted),
     ]);
     if there != Ready {
         return there;

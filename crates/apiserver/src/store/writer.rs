@@ -115,20 +115,11 @@ impl Writer {
     /// # Errors
     /// When nothing can be written any more.
     pub(super) fn ready(&self) -> Result<(), Status> {
-        let mut queue = self.shared.queue();
-        loop {
-            if let Some(why) = &self.shared.progress.borrow().stopped {
-                return Err(stopped(why));
-            }
-            if queue.changes < MOST_WAITING.0 && queue.records.len() < MOST_WAITING.1 {
-                return Ok(());
-            }
-            queue = self
-                .shared
-                .done
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.shared.wait(|queue, progress| match &progress.stopped {
+            Some(why) => Some(Err(stopped(why))),
+            None => (queue.changes < MOST_WAITING.0 && queue.records.len() < MOST_WAITING.1)
+                .then_some(Ok(())),
+        })
     }
 
     /// Takes in a transaction's writes: they reach the disk together.
@@ -155,41 +146,25 @@ impl Writer {
     }
 
     pub(super) fn wait_until_synced(&self, revision: Revision) -> Result<(), Status> {
-        let mut queue = self.shared.queue();
-        loop {
-            {
-                let progress = self.shared.progress.borrow();
-                if progress.revision >= revision {
-                    return Ok(());
-                }
-                if let Some(why) = &progress.stopped {
-                    return Err(stopped(why));
-                }
-            }
-            queue = self
-                .shared
-                .done
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.shared.wait(|_, progress| match &progress.stopped {
+            _ if progress.revision >= revision => Some(Ok(())),
+            Some(why) => Some(Err(stopped(why))),
+            None => None,
+        })
     }
 
     pub(super) fn compact(&self) -> Result<(), StoreError> {
-        let mut queue = self.shared.queue();
-        queue.compactions.0 += 1;
-        let wanted = queue.compactions.0;
-        self.shared.work.notify_one();
-        while queue.compactions.1 < wanted {
-            if let Some(why) = &self.shared.progress.borrow().stopped {
-                return Err(StoreError::Stopped(why.to_string()));
-            }
-            queue = self
-                .shared
-                .done
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(())
+        let wanted = {
+            let mut queue = self.shared.queue();
+            queue.compactions.0 += 1;
+            self.shared.work.notify_one();
+            queue.compactions.0
+        };
+        self.shared.wait(|queue, progress| match &progress.stopped {
+            _ if queue.compactions.1 >= wanted => Some(Ok(())),
+            Some(why) => Some(Err(StoreError::Stopped(why.to_string()))),
+            None => None,
+        })
     }
 }
 
@@ -208,6 +183,20 @@ impl Drop for Writer {
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, each time until something was done, until there is an answer.
+    fn wait<T>(&self, answer: impl Fn(&Queue, &Progress) -> Option<T>) -> T {
+        let mut queue = self.queue();
+        loop {
+            if let Some(answer) = answer(&queue, &self.progress.borrow()) {
+                return answer;
+            }
+            queue = self
+                .done
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Tells everybody how far the disk is, or that it goes no further.

@@ -409,9 +409,9 @@ impl Account {
         Ok(())
     }
 
-    /// Keeps on disk the modelled time that it will be after so much of the wall's, and how much that is: where the next start goes on. While the
-    /// sandbox runs that is always ahead, so that after a sudden end nothing of the world has happened in the future; a clean
-    /// end leaves what it is.
+    /// Keeps on disk the modelled time that it will be after so much of the wall's, and how much that is: where the next start
+    /// goes on. While the sandbox runs that is always ahead, so that after a sudden end nothing of the world has happened in
+    /// the future; a clean end leaves what it is.
     pub(crate) fn mark_time(&self, ahead: Duration) {
         let inner = lock(&self.inner);
         let clock = &inner.clock;

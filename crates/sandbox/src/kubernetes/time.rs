@@ -43,23 +43,22 @@ impl ClusterTime {
                 origin
             }
         };
-        Ok(Self {
+        Ok(Self::unbounded(account, origin))
+    }
+
+    fn unbounded(account: Arc<Account>, origin: Timestamp) -> Self {
+        Self {
             account,
             origin,
             bound: Arc::new(AtomicI64::new(i64::MAX)),
             told: Arc::new(AtomicI64::new(i64::MIN)),
-        })
+        }
     }
 
     /// The time of one cluster of the world: it waits for that one's controllers alone. If it is not a `new` one, [`Self::go_on`]
     /// comes next.
     pub(crate) fn of_cluster(&self, is_new: bool) -> Self {
-        let time = Self {
-            account: self.account.clone(),
-            origin: self.origin,
-            bound: Arc::new(AtomicI64::new(i64::MAX)),
-            told: Arc::new(AtomicI64::new(i64::MIN)),
-        };
+        let time = Self::unbounded(self.account.clone(), self.origin);
         time.up_to((!is_new).then(|| self.at(self.account.certainly_passed())));
         time
     }
